@@ -1,0 +1,87 @@
+package event
+
+import "fmt"
+
+// Type names what happened, as object.action. Types are added, never renamed.
+type Type string
+
+// The types of the two-snapshot and one-snapshot detections, and of the
+// endpoint itself.
+const (
+	BaselineEstablished Type = "baseline.established"
+
+	KeyAdded              Type = "key.added"
+	KeyRemoved            Type = "key.removed"
+	KeyMutated            Type = "key.mutated"
+	KeyRelabelled         Type = "key.relabelled"
+	KeyAltered            Type = "key.altered"
+	KeyReencoded          Type = "key.reencoded"
+	KeyCertificateChanged Type = "key.certificate_changed"
+	KeyReappeared         Type = "key.reappeared"
+	KeyKidReused          Type = "key.kid_reused"
+	KeyPrivate            Type = "key.private"
+	KeyUnparseable        Type = "key.unparseable"
+
+	SetReplaced  Type = "set.replaced"
+	SetEmptied   Type = "set.emptied"
+	SetAmbiguous Type = "set.ambiguous"
+
+	DocumentInvalid     Type = "document.invalid"
+	EndpointUnreachable Type = "endpoint.unreachable"
+)
+
+// Types lists every type this version can publish, in the order of the
+// catalogue.
+func Types() []Type {
+	return []Type{
+		BaselineEstablished,
+		KeyAdded, KeyRemoved, KeyMutated, KeyRelabelled, KeyAltered, KeyReencoded,
+		KeyCertificateChanged, KeyReappeared, KeyKidReused, KeyPrivate, KeyUnparseable,
+		SetReplaced, SetEmptied, SetAmbiguous,
+		DocumentInvalid, EndpointUnreachable,
+	}
+}
+
+// CloudEvent is the CloudEvents type attribute: jwkswatch.<type>.v1.
+func (t Type) CloudEvent() string { return "jwkswatch." + string(t) + ".v1" }
+
+// Severity orders events by urgency. The zero value is not a severity.
+type Severity uint8
+
+// The severities, with the numbers of OCSF's severity_id.
+const (
+	SeverityInformational Severity = 1
+	SeverityLow           Severity = 2
+	SeverityMedium        Severity = 3
+	SeverityHigh          Severity = 4
+	SeverityCritical      Severity = 5
+)
+
+var severityNames = [...]string{1: "informational", 2: "low", 3: "medium", 4: "high", 5: "critical"}
+
+// String is the name used in events and subjects.
+func (s Severity) String() string {
+	if s < SeverityInformational || s > SeverityCritical {
+		return fmt.Sprintf("severity(%d)", uint8(s))
+	}
+	return severityNames[s]
+}
+
+// MarshalText writes the name; a value that is no severity is an error.
+func (s Severity) MarshalText() ([]byte, error) {
+	if s < SeverityInformational || s > SeverityCritical {
+		return nil, fmt.Errorf("event: %s", s)
+	}
+	return []byte(s.String()), nil
+}
+
+// UnmarshalText reads a name.
+func (s *Severity) UnmarshalText(b []byte) error {
+	for i, n := range severityNames {
+		if n != "" && n == string(b) {
+			*s = Severity(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("event: unknown severity %q", b)
+}
