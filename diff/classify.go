@@ -1,0 +1,237 @@
+package diff
+
+import (
+	"slices"
+
+	"github.com/jwkswatch/jwkswatch/jwks"
+)
+
+// Kind names a change between two sets.
+type Kind string
+
+// The kinds, in the order in which Classify returns them.
+const (
+	Mutated     Kind = "mutated"     // other material under a kid that was bound
+	KidReused   Kind = "kid_reused"  // the same, under a kid that was long gone
+	Added       Kind = "added"       // material never seen
+	Reappeared  Kind = "reappeared"  // material that was here before and gone since
+	Relabelled  Kind = "relabelled"  // the same material under another kid
+	Altered     Kind = "altered"     // alg, use or key_ops
+	Reencoded   Kind = "reencoded"   // the same number, other text
+	Recertified Kind = "recertified" // x5c or x5t
+	Removed     Kind = "removed"
+)
+
+// Codes that say more of Mutated and KidReused.
+const (
+	CodeNewMaterial = "new_material" // never seen here
+	CodeRebound     = "rebound"      // seen here under another kid
+	CodeAddedBeside = "added_beside" // the old material still stands and serves the same class
+)
+
+// Change is one change of one key.
+type Change struct {
+	Kind     Kind
+	ID       jwks.Identity // of Material; of Removed, what is gone
+	Material Material      // as it is now; of Removed, as it was
+	Was      *Material     // as it was, where it was in the old set
+	// Previous is the identity that Material took the place of, for Mutated
+	// and KidReused.
+	Previous *jwks.Identity
+	Kid      string // the kid whose binding broke, for Mutated and KidReused
+	Codes    []string
+	Fields   []Field // for Altered and Relabelled
+}
+
+// Presence reports whether the change claims that something is there. Such a
+// claim is proven by one complete answer; the others claim that something is
+// not there.
+func (c Change) Presence() bool {
+	switch c.Kind {
+	case Removed:
+		return false
+	case Relabelled:
+		return len(c.Fields) > 0 && len(c.Fields[0].After) > 0 && c.gained()
+	}
+	return true
+}
+
+func (c Change) gained() bool {
+	return slices.ContainsFunc(c.Fields[0].After, func(k string) bool {
+		return !slices.Contains(c.Fields[0].Before, k)
+	})
+}
+
+// Past is what is remembered of an endpoint beyond the old set.
+type Past interface {
+	// Known reports whether the material was ever seen here.
+	Known(jwks.Identity) bool
+	// Bound returns the identities ever seen under the kid, newest last.
+	Bound(kid string) []jwks.Identity
+	// LongGone reports whether no set of late held the kid, so that finding it
+	// on other material is reuse and not exchange.
+	LongGone(kid string) bool
+}
+
+// Classify turns a difference into changes. Each new binding of a kid to
+// material is judged once: broken bindings come first, and what they explain
+// is neither an addition nor a removal.
+func Classify(d Delta, past Past) []Change {
+	var out []Change
+	consumed := map[jwks.Identity]bool{} // added material explained by a broken binding
+	replaced := map[jwks.Identity]bool{} // removed material that it took the place of
+	for _, m := range d.New {
+		for _, c := range broken(d, m, past) {
+			out = append(out, c)
+			if !past.Known(m.ID) {
+				consumed[m.ID] = true
+			}
+			if c.Kind == Mutated && c.Previous != nil {
+				replaced[*c.Previous] = true
+			}
+		}
+	}
+	for _, m := range d.Added {
+		switch {
+		case consumed[m.ID]:
+		case past.Known(m.ID):
+			out = append(out, Change{Kind: Reappeared, ID: m.ID, Material: m})
+		default:
+			out = append(out, Change{Kind: Added, ID: m.ID, Material: m})
+		}
+	}
+	for _, p := range d.Kept {
+		out = append(out, kept(p, out)...)
+	}
+	for _, m := range d.Removed {
+		if !replaced[m.ID] {
+			out = append(out, Change{Kind: Removed, ID: m.ID, Material: m, Was: &m})
+		}
+	}
+	return out
+}
+
+// broken finds the kids of m that were bound to other material only.
+func broken(d Delta, m Material, past Past) []Change {
+	var out []Change
+	for _, kid := range m.Kids() {
+		bound := past.Bound(kid)
+		if len(bound) == 0 || slices.Contains(bound, m.ID) {
+			continue
+		}
+		c := Change{Kind: Mutated, ID: m.ID, Material: m, Kid: kid, Codes: []string{CodeNewMaterial}}
+		if past.Known(m.ID) {
+			c.Codes[0] = CodeRebound
+		}
+		if past.LongGone(kid) {
+			c.Kind = KidReused
+		}
+		c.Previous = previous(d, kid, bound)
+		if i := find(d.New, *c.Previous); i >= 0 {
+			if !sharesClass(m, d.New[i]) && c.Codes[0] == CodeRebound {
+				continue // a twin for another purpose: the repeated kid is what is to be told
+			}
+			if slices.Contains(d.New[i].Kids(), kid) && sharesClass(m, d.New[i]) {
+				c.Codes = append(c.Codes, CodeAddedBeside)
+			}
+		}
+		if i := find(d.Old, m.ID); i >= 0 {
+			c.Was = &d.Old[i]
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// previous chooses what was exchanged: the bound material that left the set,
+// else the one that stood in the old set, else the last one bound.
+func previous(d Delta, kid string, bound []jwks.Identity) *jwks.Identity {
+	under := func(list []Material) *jwks.Identity {
+		for _, m := range list {
+			if slices.Contains(bound, m.ID) && slices.Contains(m.Kids(), kid) {
+				return &m.ID
+			}
+		}
+		return nil
+	}
+	if id := under(d.Removed); id != nil {
+		return id
+	}
+	if id := under(d.Old); id != nil {
+		return id
+	}
+	return &bound[len(bound)-1]
+}
+
+// kept lists the changes of surviving material. A label that was already told
+// as a broken binding is not told again.
+func kept(p Pair, told []Change) []Change {
+	var out []Change
+	change := func(k Kind, fields []Field) {
+		out = append(out, Change{Kind: k, ID: p.New.ID, Material: p.New, Was: &p.Old, Fields: fields})
+	}
+	gained, lost := p.Labels()
+	moved := false // to a label that was another's: told already, with the label it left
+	gained = slices.DeleteFunc(gained, func(kid string) bool {
+		is := slices.ContainsFunc(told, func(c Change) bool { return c.ID == p.New.ID && c.Kid == kid })
+		moved = moved || is
+		return is
+	})
+	if len(gained) > 0 || len(lost) > 0 && !moved {
+		change(Relabelled, []Field{{"kid", p.Old.Kids(), p.New.Kids()}})
+	}
+	if fields := p.Altered(); len(fields) > 0 {
+		change(Altered, fields)
+	}
+	if p.Reencoded() {
+		change(Reencoded, nil)
+	}
+	if p.Recertified() {
+		change(Recertified, nil)
+	}
+	return out
+}
+
+func find(list []Material, id jwks.Identity) int {
+	return slices.IndexFunc(list, func(m Material) bool { return m.ID == id })
+}
+
+func sharesClass(a, b Material) bool {
+	for i := range a.Entries {
+		if b.In(a.Entries[i].Class()) {
+			return true
+		}
+	}
+	return false
+}
+
+// Replaced reports whether no signing key survived. A key for encryption left
+// standing is no comfort, and one key exchanged under its own kid is a
+// mutation and nothing more.
+func Replaced(d Delta, changes []Change) bool {
+	before, after := signing(d.Old), signing(d.New)
+	if len(before) == 0 || len(after) == 0 {
+		return false
+	}
+	for _, m := range after {
+		if slices.ContainsFunc(before, func(o Material) bool { return o.ID == m.ID }) {
+			return false
+		}
+	}
+	mutated := slices.ContainsFunc(changes, func(c Change) bool { return c.Kind == Mutated })
+	return len(d.Old) >= 2 || !mutated
+}
+
+// Signing returns the material that can verify a signature.
+func signing(list []Material) []Material {
+	var out []Material
+	for _, m := range list {
+		if m.In(jwks.ClassSignature) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// SigningKeys counts the identities that can verify a signature.
+func SigningKeys(keys []jwks.Key) int { return len(signing(Group(keys))) }

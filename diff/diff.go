@@ -1,0 +1,216 @@
+// Package diff says what changed between two key sets. It judges nothing.
+//
+// Sets are paired by identity, the material itself, never by text, order or
+// position: the same material is the same key whatever its label. Only what is
+// left over is paired by kid, and then only as far as the past allows: a kid
+// that was bound to other material is what makes an addition a mutation.
+//
+// The package is pure.
+package diff
+
+import (
+	"slices"
+
+	"github.com/jwkswatch/jwkswatch/jwks"
+)
+
+// Material is one identity with all the entries it stands in: the same
+// material may be published under several labels or for several purposes.
+type Material struct {
+	ID      jwks.Identity
+	Entries []jwks.Key // at least one, in the order served
+}
+
+// Key is the entry that stands for the material.
+func (m Material) Key() *jwks.Key { return &m.Entries[0] }
+
+// Kids are the non-empty labels of the material, sorted, without repeats.
+func (m Material) Kids() []string {
+	var kids []string
+	for i := range m.Entries {
+		if m.Entries[i].Kid != "" {
+			kids = append(kids, m.Entries[i].Kid)
+		}
+	}
+	slices.Sort(kids)
+	return slices.Compact(kids)
+}
+
+// In reports whether the material serves the class in any of its entries.
+func (m Material) In(c jwks.Class) bool {
+	return slices.ContainsFunc(m.Entries, func(k jwks.Key) bool { return k.Class() == c })
+}
+
+// Group gathers entries by identity, in order of first appearance.
+func Group(keys []jwks.Key) []Material {
+	at := make(map[jwks.Identity]int, len(keys))
+	var out []Material
+	for _, k := range keys {
+		i, ok := at[k.ID]
+		if !ok {
+			i = len(out)
+			at[k.ID] = i
+			out = append(out, Material{ID: k.ID})
+		}
+		out[i].Entries = append(out[i].Entries, k)
+	}
+	return out
+}
+
+// Delta is the difference of two sets by identity.
+type Delta struct {
+	Old, New []Material
+	Kept     []Pair
+	Added    []Material
+	Removed  []Material
+}
+
+// Pair is material that stands in both sets.
+type Pair struct{ Old, New Material }
+
+// Compare pairs two sets by identity. The order of the results is that of the
+// sets, so it is the same for the same input.
+func Compare(before, after []jwks.Key) Delta {
+	d := Delta{Old: Group(before), New: Group(after)}
+	was := make(map[jwks.Identity]Material, len(d.Old))
+	for _, m := range d.Old {
+		was[m.ID] = m
+	}
+	is := make(map[jwks.Identity]bool, len(d.New))
+	for _, m := range d.New {
+		is[m.ID] = true
+		if o, ok := was[m.ID]; ok {
+			d.Kept = append(d.Kept, Pair{o, m})
+		} else {
+			d.Added = append(d.Added, m)
+		}
+	}
+	for _, m := range d.Old {
+		if !is[m.ID] {
+			d.Removed = append(d.Removed, m)
+		}
+	}
+	return d
+}
+
+// Field is one member that changed, with its values before and after; no
+// values means the member is absent.
+type Field struct {
+	Name          string
+	Before, After []string
+}
+
+// Replaced reports whether both sides have the member: another value, rather
+// than one that appeared or vanished.
+func (f Field) Replaced() bool { return len(f.Before) > 0 && len(f.After) > 0 }
+
+// Labels returns the kids that the material gained and lost. A label that
+// appears on, or vanishes from, surviving material is a change too.
+func (p Pair) Labels() (gained, lost []string) {
+	before, after := p.Old.Kids(), p.New.Kids()
+	for _, k := range after {
+		if !slices.Contains(before, k) {
+			gained = append(gained, k)
+		}
+	}
+	for _, k := range before {
+		if !slices.Contains(after, k) {
+			lost = append(lost, k)
+		}
+	}
+	return gained, lost
+}
+
+// Altered returns the members among alg, use and key_ops that changed. Entries
+// are compared under the labels that both sides have; an alias that comes with
+// an alg of its own alters nothing. Without a common label the material is
+// compared as a whole.
+func (p Pair) Altered() []Field {
+	var common []string
+	before, after := p.Old.labels(), p.New.labels()
+	for _, k := range before {
+		if slices.Contains(after, k) {
+			common = append(common, k)
+		}
+	}
+	var out []Field
+	for _, name := range [...]string{"alg", "use", "key_ops"} {
+		for _, kid := range common {
+			f := Field{name, p.Old.values(name, &kid), p.New.values(name, &kid)}
+			if !slices.Equal(f.Before, f.After) {
+				out = append(out, f)
+				break
+			}
+		}
+		if len(common) == 0 {
+			f := Field{name, p.Old.values(name, nil), p.New.values(name, nil)}
+			if !slices.Equal(f.Before, f.After) {
+				out = append(out, f)
+			}
+		}
+	}
+	return out
+}
+
+// labels are the kids of the entries, the missing one included as "".
+func (m Material) labels() []string {
+	var out []string
+	for i := range m.Entries {
+		out = append(out, m.Entries[i].Kid)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// values collects the values of a member over the entries with the kid, or all.
+func (m Material) values(name string, kid *string) []string {
+	var out []string
+	for i := range m.Entries {
+		e := &m.Entries[i]
+		if kid != nil && e.Kid != *kid {
+			continue
+		}
+		switch name {
+		case "alg":
+			if e.Alg != "" {
+				out = append(out, e.Alg)
+			}
+		case "use":
+			if e.Use != "" {
+				out = append(out, e.Use)
+			}
+		case "key_ops":
+			out = append(out, e.Ops...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Reencoded reports whether a number is now written in a way it was not
+// before.
+func (p Pair) Reencoded() bool {
+	before := sums(p.Old, func(k *jwks.Key) [32]byte { return k.Form })
+	after := sums(p.New, func(k *jwks.Key) [32]byte { return k.Form })
+	return slices.ContainsFunc(after, func(v [32]byte) bool { return !slices.Contains(before, v) })
+}
+
+// Recertified reports whether x5c or x5t are other than before. An alias that
+// joins without a certificate changes none.
+func (p Pair) Recertified() bool { return !slices.Equal(p.Old.Certs(), p.New.Certs()) }
+
+// Certs are the digests of the material's certificates, sorted.
+func (m Material) Certs() [][32]byte {
+	return sums(m, func(k *jwks.Key) [32]byte { return k.Cert })
+}
+
+func sums(m Material, of func(*jwks.Key) [32]byte) [][32]byte {
+	var out [][32]byte
+	for i := range m.Entries {
+		if v := of(&m.Entries[i]); v != ([32]byte{}) && !slices.Contains(out, v) {
+			out = append(out, v)
+		}
+	}
+	slices.SortFunc(out, func(a, b [32]byte) int { return slices.Compare(a[:], b[:]) })
+	return out
+}
