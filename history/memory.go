@@ -1,0 +1,317 @@
+// Package history is what an endpoint's past means: which material was seen
+// and when, which kid was ever bound to what, which findings are open, and
+// which claims of a last answer still wait for a second look.
+//
+// A Memory is a value. It is loaded, folded with one observation and stored
+// again in the transaction that stores the events, so it can never say more or
+// less than they do. The package is pure: time comes in as a value.
+package history
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/jwkswatch/jwkswatch/jwks"
+)
+
+// Bounds of a memory. An issuer decides how much there is to remember, so
+// each list has an end; what falls off is the oldest and least established.
+const (
+	MaxGone     = 65_536 // sightings of established material that is gone
+	MaxKids     = 65_536 // kids with a remembered binding
+	MaxBrief    = 4_096  // of each, those that were never established: junk costs an issuer nothing
+	MaxPerKid   = 8      // identities bound to one kid
+	MaxDigests  = 64     // recent digests
+	MaxFlips    = 64     // times at which the set was not what it had just been
+	KidGoneFor  = 7 * 24 * time.Hour
+	Established = 7 * 24 * time.Hour // published at least this long
+	RetiredFor  = 7 * 24 * time.Hour // and then absent at least this long
+)
+
+// Memory is all that is remembered of one endpoint.
+type Memory struct {
+	URL      string    // of the baseline; another URL is a new baseline
+	Baseline time.Time // first good answer; zero: none yet
+	Changed  time.Time // last accepted change
+
+	// Live are the entries that stand as the baseline. They are what answers
+	// agreed on, which need not be the body of any one of them.
+	Live       []jwks.Key
+	Sightings  map[jwks.Identity]*Sighting
+	Bindings   map[string]*Binding
+	Digests    []Digest
+	Flips      []time.Time
+	FlipCount  uint64 // of all times; Flips holds the last ones
+	Conditions []*Condition
+	Pending    *Pending
+}
+
+// Sighting is when some material was seen. Times are of good polls.
+type Sighting struct {
+	// FirstAfter is the last good poll without it, FirstSeen the first with
+	// it. FirstAfter is zero for material of a baseline: its age is unknown.
+	FirstAfter, FirstSeen time.Time
+	// LastSeen is the last good poll with it and GoneBy the first without; both
+	// zero while it is live.
+	LastSeen, GoneBy time.Time
+	// Published is the time it was surely there, over all its lives, the
+	// present one excluded.
+	Published time.Duration
+	Key       jwks.Key // as last seen, without defects, for telling of it later
+}
+
+// Live reports whether the material stands in the baseline.
+func (s *Sighting) Live() bool { return s.GoneBy.IsZero() }
+
+// Retired reports whether the material was established and then surely absent
+// for so long that its return is no hiccup.
+func (s *Sighting) Retired(now time.Time) bool {
+	return !s.Live() && s.Published >= Established && now.Sub(s.GoneBy) >= RetiredFor
+}
+
+// Binding is what a kid ever stood for. It is kept for ever.
+type Binding struct {
+	IDs  []jwks.Identity // in order of first sight
+	Gone time.Time       // last good poll with the kid; zero while it is live
+}
+
+// Digest is a set that was accepted.
+type Digest struct {
+	Sum  [32]byte
+	At   time.Time // first time it was accepted in a row
+	Keys int       // entries of the set
+}
+
+// Condition is a finding that lasts.
+type Condition struct {
+	ID       string // given when the opening event gets its id
+	Type     string
+	Flaws    []string // Flaw.ID; it closes when none of them is left
+	OpenedAt time.Time
+	OpenedBy string
+	Severity uint8 // of the opening: its closing passes the same filters
+	Key      *jwks.Key
+}
+
+// Pending are claims of one answer that wait for a second look. It is stored
+// before the second look is taken, so that a crash between the two forgets
+// nothing that was seen.
+type Pending struct {
+	At    time.Time
+	After time.Time // the last good poll before
+	Body  []byte    // redacted; nil when the answer was no JSON
+	// Shape, Reason and Offset say what the answer was when it was no set.
+	Shape  jwks.Shape
+	Reason string
+	Offset int64
+	Looks  int // answers that claimed it, this one included
+	// Told says that the claims of presence were published because the second
+	// look failed; Old is then the baseline from before.
+	Told bool
+	Old  []jwks.Key
+	// Replaced is material whose exchange was already told, so that its
+	// removal is no news.
+	Replaced []jwks.Identity
+	Remote   string // address that answered
+}
+
+// Clone returns a copy that shares nothing that a step changes.
+func (m *Memory) Clone() *Memory {
+	c := *m
+	c.Live = slices.Clone(m.Live)
+	c.Sightings = make(map[jwks.Identity]*Sighting, len(m.Sightings))
+	for id, s := range m.Sightings {
+		c.Sightings[id] = new(*s)
+	}
+	c.Bindings = make(map[string]*Binding, len(m.Bindings))
+	for kid, b := range m.Bindings {
+		c.Bindings[kid] = &Binding{slices.Clone(b.IDs), b.Gone}
+	}
+	c.Digests = slices.Clone(m.Digests)
+	c.Flips = slices.Clone(m.Flips)
+	c.Conditions = nil
+	for _, cond := range m.Conditions {
+		n := *cond
+		n.Flaws = slices.Clone(cond.Flaws)
+		c.Conditions = append(c.Conditions, &n)
+	}
+	if m.Pending != nil {
+		p := *m.Pending
+		p.Replaced = slices.Clone(p.Replaced)
+		c.Pending = &p
+	}
+	return &c
+}
+
+// Past is a memory at a moment. It implements diff.Past.
+type Past struct {
+	Memory *Memory
+	Now    time.Time
+}
+
+// Known reports whether the material was ever seen.
+func (p Past) Known(id jwks.Identity) bool {
+	_, ok := p.Memory.Sightings[id]
+	return ok
+}
+
+// Bound returns the identities ever seen under the kid.
+func (p Past) Bound(kid string) []jwks.Identity {
+	if b := p.Memory.Bindings[kid]; b != nil {
+		return b.IDs
+	}
+	return nil
+}
+
+// LongGone reports whether the kid was surely in no set for KidGoneFor.
+func (p Past) LongGone(kid string) bool {
+	b := p.Memory.Bindings[kid]
+	return b != nil && !b.Gone.IsZero() && p.Now.Sub(b.Gone) >= KidGoneFor
+}
+
+// Note remembers a set that was accepted.
+func (m *Memory) Note(d Digest) {
+	if n := len(m.Digests); n == 0 || m.Digests[n-1].Sum != d.Sum {
+		m.Digests = last(append(m.Digests, d), MaxDigests)
+	}
+	m.Changed = d.At
+}
+
+// Accept makes the keys the baseline. At is the time of the answer that showed
+// them, after the last good poll before it.
+func (m *Memory) Accept(keys []jwks.Key, after, at time.Time) {
+	if m.Sightings == nil {
+		m.Sightings, m.Bindings = map[jwks.Identity]*Sighting{}, map[string]*Binding{}
+	}
+	if m.Baseline.IsZero() {
+		m.Baseline, after = at, time.Time{}
+	}
+	here := map[jwks.Identity]bool{}
+	kids := map[string]bool{}
+	for i := range keys {
+		k := keys[i]
+		here[k.ID] = true
+		m.see(k, after, at)
+		if k.Kid != "" {
+			kids[k.Kid] = true
+			m.bind(k.Kid, k.ID)
+		}
+	}
+	for _, s := range m.Sightings {
+		if s.Live() && !here[s.Key.ID] {
+			s.LastSeen, s.GoneBy = after, at
+			if s.LastSeen.Before(s.FirstSeen) {
+				s.LastSeen = s.FirstSeen
+			}
+			s.Published += s.LastSeen.Sub(s.FirstSeen)
+		}
+	}
+	for kid, b := range m.Bindings {
+		if !kids[kid] && b.Gone.IsZero() {
+			b.Gone = after
+			if after.IsZero() {
+				b.Gone = at
+			}
+		}
+	}
+	m.Live = slices.Clone(keys)
+	m.forget()
+}
+
+// see notes one entry of the answer.
+func (m *Memory) see(k jwks.Key, after, at time.Time) {
+	k.Defects = nil
+	s := m.Sightings[k.ID]
+	switch {
+	case s == nil:
+		m.Sightings[k.ID] = &Sighting{FirstAfter: after, FirstSeen: at, Key: k}
+	case !s.Live():
+		s.FirstAfter, s.FirstSeen, s.LastSeen, s.GoneBy, s.Key = after, at, time.Time{}, time.Time{}, k
+	default:
+		s.Key = k
+	}
+}
+
+func (m *Memory) bind(kid string, id jwks.Identity) {
+	b := m.Bindings[kid]
+	if b == nil {
+		b = &Binding{}
+		m.Bindings[kid] = b
+	}
+	b.Gone = time.Time{}
+	if !slices.Contains(b.IDs, id) {
+		b.IDs = last(append(b.IDs, id), MaxPerKid)
+	}
+}
+
+// Flip notes that an answer was not confirmed by the next.
+func (m *Memory) Flip(at time.Time) {
+	m.Flips = last(append(m.Flips, at), MaxFlips)
+	m.FlipCount++
+}
+
+// forget holds the bounds. What is gone falls off oldest first, and junk only
+// ever pushes out junk: material that was not established, and kids that bore
+// nothing else.
+func (m *Memory) forget() {
+	var brief, settled []*Sighting
+	for _, s := range m.Sightings {
+		switch {
+		case s.Live():
+		case s.Published < Established:
+			brief = append(brief, s)
+		default:
+			settled = append(settled, s)
+		}
+	}
+	for _, s := range append(oldest(brief, MaxBrief, byGone), oldest(settled, MaxGone, byGone)...) {
+		delete(m.Sightings, s.Key.ID)
+	}
+	var junk, kids []string
+	for kid, b := range m.Bindings {
+		switch {
+		case b.Gone.IsZero():
+		case m.brief(b):
+			junk = append(junk, kid)
+		default:
+			kids = append(kids, kid)
+		}
+	}
+	byGone := func(a, b string) int {
+		return cmp.Or(m.Bindings[a].Gone.Compare(m.Bindings[b].Gone), cmp.Compare(a, b))
+	}
+	for _, kid := range append(oldest(junk, MaxBrief, byGone), oldest(kids, MaxKids, byGone)...) {
+		delete(m.Bindings, kid)
+	}
+}
+
+// brief reports whether the kid never stood for material that was established.
+func (m *Memory) brief(b *Binding) bool {
+	return !slices.ContainsFunc(b.IDs, func(id jwks.Identity) bool {
+		s := m.Sightings[id]
+		return s != nil && (s.Live() || s.Published >= Established)
+	})
+}
+
+func byGone(a, b *Sighting) int {
+	return cmp.Or(a.GoneBy.Compare(b.GoneBy), bytes.Compare(a.Key.ID.Sum[:], b.Key.ID.Sum[:]))
+}
+
+// oldest returns what is over the bound, the oldest of all.
+func oldest[T any](list []T, bound int, by func(a, b T) int) []T {
+	if len(list) <= bound {
+		return nil
+	}
+	slices.SortFunc(list, by)
+	return list[:len(list)-bound]
+}
+
+// last returns the last n items.
+func last[T any](list []T, n int) []T {
+	if len(list) > n {
+		return slices.Clone(list[len(list)-n:])
+	}
+	return list
+}
