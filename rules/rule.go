@@ -1,0 +1,177 @@
+// Package rules judges. It turns one observation of one endpoint, held against
+// what is remembered of it, into findings: what happened, how bad it is and
+// why. The whole book of rules is a list of values in book.go, to be read from
+// top to bottom.
+//
+// The package is pure: Step is a function of a memory, an observation and a
+// policy. It takes structs and knows no YAML, no clock, no disk, no network.
+package rules
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"github.com/jwkswatch/jwkswatch/diff"
+	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/history"
+	"github.com/jwkswatch/jwkswatch/jwks"
+)
+
+// Rule is one entry of the book. Exactly one of Inspect and Judge is set.
+type Rule struct {
+	ID        string // stable: SIEMs pivot on it
+	Type      event.Type
+	Title     string
+	Why       string
+	Severity  event.Severity // of the finding unless the rule says otherwise for the case
+	Verdict   event.Verdict
+	Standards event.Standards
+
+	// Inspect finds what is wrong with one document alone. What it finds is a
+	// condition: it opens once and closes once.
+	Inspect func(*jwks.Set) []Flaw
+	// Judge finds what happened in one step.
+	Judge func(*Case) []Finding
+}
+
+// Policy is what is configured for an endpoint.
+type Policy struct {
+	Endpoint string // its name
+	URL      string // of the key set
+	Interval time.Duration
+	Tier     string // low, standard or critical
+}
+
+// Case is one step as the rules see it.
+type Case struct {
+	Policy Policy
+	// At is the time of the answer that first showed what the case is about,
+	// After that of the last good poll with the old state, zero at first sight.
+	When
+	// Baseline is set at first sight, with its reason.
+	Baseline string
+	Before   *history.Memory // as it was before the step
+	Keys     []jwks.Key      // the baseline after the step
+	Changes  []Change
+	Replaced *Replaced // no signing key survived
+	Emptied  *Emptied
+	MaxAge   time.Duration // of the answer's Cache-Control; 0 when it had none
+	Seen     event.Confirmation
+	Opened   []Flaw     // with Seen set
+	Old      []jwks.Key // the old document, when nothing else is remembered
+	Failure  *Failure
+
+	closed []*history.Condition
+}
+
+// Change is one change and how surely it was seen.
+type Change struct {
+	diff.Change
+	Seen event.Confirmation
+	When
+}
+
+// When bounds the time of a claim: the last good poll before it and the first
+// answer that showed it. Zero: those of the case.
+type When struct{ After, At time.Time }
+
+// Replaced counts the signing keys of an exchange of all of them.
+type Replaced struct{ Before, After, Mutated int }
+
+// Emptied tells of a set that became empty, or always was.
+type Emptied struct{ Known int }
+
+// Failure is a row of failed polls.
+type Failure struct {
+	Phase string // resolve, dial, refused, tls, status, read, size, timeout
+	Error string
+	Count int       // in a row, this one included
+	Since time.Time // of the first
+}
+
+// Flaw is one thing wrong with one document. Two answers have the same flaw
+// when the ids are equal.
+type Flaw struct {
+	ID       string
+	Rule     *Rule
+	Severity event.Severity // 0: the rule's
+	// ByChange is the severity when a change opens it, 0: the same.
+	ByChange event.Severity
+	Key      *jwks.Key // nil: of the set or the document
+	Kid      string    // of an ambiguity
+	What     string    // for the message; no text of the issuer
+	Details  any
+	Seen     event.Confirmation
+	When
+}
+
+// Finding is one verdict, ready to become an event.
+type Finding struct {
+	Rule      *Rule
+	Type      event.Type
+	Severity  event.Severity
+	Base      event.Severity
+	Verdict   event.Verdict
+	Reasons   []string
+	Adjusted  []event.Adjustment
+	Key       *KeyFact // nil for findings of sets and documents, and when rolled up
+	Previous  *KeyFact
+	Keys      []KeyFact // of a rolled-up finding, all of them
+	Count     int
+	Change    event.Change
+	Confirmed bool
+	Message   string
+	Details   any
+	Failure   *Failure
+	// Condition is what opens or closes, in the memory of the outcome.
+	Condition *history.Condition
+	Closing   bool
+	When
+
+	opens []string // the flaws of the condition that it opens
+}
+
+// KeyFact is a key and when it was seen.
+type KeyFact struct {
+	Key                 jwks.Key
+	FirstSeen, LastSeen time.Time // zero: unknown
+}
+
+// Digest identifies the book: two agents with the same digest judge alike.
+func Digest(book []Rule) [32]byte {
+	h := sha256.New()
+	for _, r := range book {
+		fmt.Fprintf(h, "%q %q %d %q\n", r.ID, r.Type, r.Severity, r.Verdict)
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// identified is the identity of a key as events name it: nil when it must not
+// be shown or is no thumbprint.
+func identified(id jwks.Identity) *string {
+	if id.Kind != jwks.Thumbprint {
+		return nil
+	}
+	return new(id.String())
+}
+
+// Subject is what the finding's event is about: a thumbprint, or "" for the
+// endpoint.
+func (f *Finding) Subject() string {
+	if f.Key == nil {
+		return ""
+	}
+	if t := identified(f.Key.Key.ID); t != nil {
+		return *t
+	}
+	return ""
+}
+
+func text(list []string) []string {
+	out := make([]string, 0, len(list))
+	for _, s := range list {
+		out = append(out, event.Text(s))
+	}
+	return out
+}

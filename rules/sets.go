@@ -1,0 +1,251 @@
+package rules
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jwkswatch/jwkswatch/diff"
+	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/history"
+	"github.com/jwkswatch/jwkswatch/jwks"
+)
+
+func baseline(c *Case) []Finding {
+	if c.Baseline == "" {
+		return nil
+	}
+	all, sig := len(diff.Group(c.Keys)), diff.SigningKeys(c.Keys)
+	what := "watched from now on"
+	if c.Baseline == "url_changed" {
+		what = "its URL changed: a new baseline"
+	}
+	return []Finding{{
+		Details: &event.BaselineDetails{Reason: c.Baseline, Keys: all, SigningKeys: sig, Confirmation: c.Seen},
+		Message: short(fmt.Sprintf("%s: %s, %s, of them %d for signatures; their age is unknown", c.Policy.Endpoint, what, plural(all, "key"), sig)),
+	}}
+}
+
+func setReplaced(c *Case) []Finding {
+	r := c.Replaced
+	if r == nil {
+		return nil
+	}
+	f := Finding{
+		When: c.When, Confirmed: c.Seen.Agreed > 1,
+		Details: &event.SetReplacedDetails{Before: r.Before, After: r.After, Mutated: r.Mutated, Confirmation: c.Seen},
+	}
+	f.Message = c.message(&f, "", fmt.Sprintf("no signing key survives: %d before, %d others now", r.Before, r.After), "every older token fails")
+	return []Finding{f}
+}
+
+func setEmptied(c *Case) []Finding {
+	if c.Emptied == nil {
+		return nil
+	}
+	f := Finding{
+		When: c.When, Confirmed: c.Seen.Agreed > 1, opens: []string{history.FlawID(string(event.SetEmptied))},
+		Details: &event.SetEmptiedDetails{KnownKeys: c.Emptied.Known, Confirmation: c.Seen},
+	}
+	f.Message = c.message(&f, "", "the set is empty", fmt.Sprintf("no token verifies; the %s stay the baseline", plural(c.Emptied.Known, "known key")))
+	return []Finding{f}
+}
+
+func unreachable(c *Case) []Finding {
+	f := c.Failure
+	if f == nil {
+		return nil
+	}
+	return []Finding{{
+		Failure: f, opens: []string{history.FlawID(string(event.EndpointUnreachable))},
+		Details: &event.EndpointUnreachableDetails{
+			Phase: f.Phase, Failures: f.Count, Since: new(event.At(f.Since)), LastGood: event.AtOrNil(c.After),
+		},
+		Message: short(fmt.Sprintf("%s: no answer since %s (%s, %d polls failed); nobody watches this issuer meanwhile",
+			c.Policy.Endpoint, clock(f.Since), f.Phase, f.Count)),
+	}}
+}
+
+// opened makes a finding of a flaw that is news.
+func opened(c *Case, fl Flaw) Finding {
+	f := Finding{
+		Rule: fl.Rule, Type: fl.Rule.Type, Severity: fl.Severity, Verdict: fl.Rule.Verdict, Count: 1,
+		Confirmed: fl.Seen.Agreed > 1, opens: []string{fl.ID}, When: fl.or(c.When),
+	}
+	if fl.ByChange != 0 && c.Baseline == "" {
+		f.Severity = fl.ByChange
+		f.Reasons = []string{"opened_by_change"}
+	}
+	if c.Baseline != "" {
+		f.Reasons = []string{"at_baseline"}
+	}
+	f.Base = f.Severity
+	if f.Severity == event.SeverityInformational {
+		f.Verdict = event.Informational
+	}
+	if fl.Key != nil {
+		f.Key = new(c.fact(*fl.Key, f.When))
+		f.present()
+	}
+	confirm(fl.Details, fl.Seen)
+	f.Details = fl.Details
+	f.Message = c.message(&f, "", fl.What, "")
+	return f
+}
+
+// closed makes the closing finding of a condition. It has the type of its
+// opening, tells nothing else, and wakes nobody.
+func closed(book []Rule, c *Case, cond *history.Condition) Finding {
+	f := Finding{
+		Type: event.Type(cond.Type), Severity: event.SeverityInformational, Base: event.SeverityInformational,
+		Verdict: event.Informational, Count: 1, Confirmed: true, Condition: cond, Closing: true, Reasons: []string{"closed"},
+	}
+	for i := range book {
+		if book[i].Type == f.Type {
+			f.Rule = &book[i]
+			break
+		}
+	}
+	if cond.Key != nil {
+		f.Key = new(c.fact(*cond.Key, c.When))
+	}
+	f.Details = event.NewDetails(f.Type)
+	confirm(f.Details, c.Seen)
+	lasted := "less than a second"
+	if d := c.At.Sub(cond.OpenedAt).Round(time.Second); d > 0 {
+		lasted = d.String()
+	}
+	f.Message = short(fmt.Sprintf("%s: over, it lasted %s: %s", c.Policy.Endpoint, lasted, f.Rule.Title))
+	return f
+}
+
+// confirm notes in the details how surely the finding was seen.
+func confirm(details any, seen event.Confirmation) {
+	switch d := details.(type) {
+	case *event.KeyPrivateDetails:
+		d.Confirmation = seen
+	case *event.KeyUnparseableDetails:
+		d.Confirmation = seen
+	case *event.SetAmbiguousDetails:
+		d.Confirmation = seen
+	case *event.DocumentInvalidDetails:
+		d.Confirmation = seen
+	case *event.SetEmptiedDetails:
+		d.Confirmation = seen
+	}
+}
+
+func (c *Case) sighting(id jwks.Identity) (*history.Sighting, bool) {
+	if c.Before == nil {
+		return nil, false
+	}
+	s, ok := c.Before.Sightings[id]
+	return s, ok
+}
+
+// message says who, what, how sure, since when and so what, in at most 200
+// characters. Text of the issuer never comes first. The kid stands between the
+// subject and what is said of it.
+func (c *Case) message(f *Finding, subject, what, effect string) string {
+	var words []string
+	if subject != "" {
+		words = append(words, subject)
+	}
+	if f.Key != nil && f.Key.Key.Kid != "" && subject != "" {
+		words = append(words, quoted(f.Key.Key.Kid))
+	}
+	words = append(words, what)
+	if f.Key != nil && f.Key.Key.Kid != "" && subject == "" {
+		words = append(words, "(kid "+quoted(f.Key.Key.Kid)+")")
+	}
+	if !f.At.IsZero() {
+		words = append(words, sure(f))
+	}
+	s := strings.Join(words, " ")
+	if c.Policy.Endpoint != "" {
+		s = c.Policy.Endpoint + ": " + s
+	}
+	if effect != "" {
+		s += "; " + effect
+	}
+	return short(s)
+}
+
+func quoted(kid string) string { return `"` + limit(event.Text(kid), 40) + `"` }
+
+// sure says how sure the finding is and since when it holds.
+func sure(f *Finding) string {
+	s := "(seen once), "
+	if f.Confirmed {
+		s = "(seen twice), "
+	}
+	if f.After.IsZero() {
+		return s + "by " + clock(f.At)
+	}
+	return s + "between " + f.After.UTC().Format("15:04:05") + " and " + clock(f.At)
+}
+
+func (w When) or(other When) When {
+	if w.At.IsZero() {
+		return other
+	}
+	return w
+}
+
+func rolledUp(f *Finding) string {
+	return short(fmt.Sprintf("%s; %d alike in this step, told as one", f.Message, f.Count))
+}
+
+func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
+
+func short(s string) string { return limit(s, 200) }
+
+func limit(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func class(m diff.Material) string {
+	if c := m.Key().Class(); c != jwks.ClassNone {
+		return string(c)
+	}
+	return "none"
+}
+
+func noun(m diff.Material) string {
+	switch {
+	case m.ID.Kind == jwks.Secret:
+		return "symmetric key"
+	case m.ID.Kind == jwks.Opaque:
+		return "unreadable key"
+	case m.In(jwks.ClassSignature):
+		return "signing key"
+	case m.In(jwks.ClassEncryption):
+		return "encryption key"
+	}
+	return "key"
+}
+
+func canDo(m diff.Material) string {
+	if m.In(jwks.ClassSignature) {
+		return "nothing announced it; it can sign"
+	}
+	return "nothing announced it"
+}
+
+func names(list []diff.Field) string {
+	var out []string
+	for _, f := range list {
+		out = append(out, f.Name)
+	}
+	return strings.Join(out, " and ")
+}
