@@ -1,0 +1,27 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package bolt
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// tryLock takes the lock that bbolt takes, without waiting. bbolt then locks
+// the same open file again, which succeeds: the file is ours from before the
+// first look at it.
+func tryLock(f *os.File) (bool, error) {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// mapFile maps the start of a file for reading. The map is as long as bbolt's
+// will be, but for a short time only, and reading it costs no copy.
+func mapFile(f *os.File, size int) (data []byte, unmap func() error, err error) {
+	data, err = syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ, syscall.MAP_SHARED)
+	return data, func() error { return syscall.Munmap(data) }, err
+}
