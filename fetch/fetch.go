@@ -1,0 +1,213 @@
+// Package fetch gets one document from one URL and says what it saw on the way.
+// It is the only code that meets a hostile network: every limit, every refusal
+// and every piece of evidence about a connection is made here.
+//
+// What a Client never does: follow a redirect, use a proxy of the environment,
+// keep a cookie, send a Referer, ask conditionally, let the transport
+// decompress, resume a TLS session, skip verification, speak HTTP/2.
+package fetch
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"sync"
+	"time"
+)
+
+// Limits and defaults. Octets, and durations of one request.
+const (
+	DefaultTimeout = 15 * time.Second // whole request, trickled bodies included
+	DefaultMaxBody = 4 << 20
+
+	// maxOtherBody is read of an answer that is not 200. Its body is for people
+	// and can change nothing.
+	maxOtherBody = 64 << 10
+	// maxHeader counts every 1xx answer too, so a flood of them ends here.
+	maxHeader = 64 << 10
+
+	dialTimeout = 5 * time.Second // resolving and connecting, all addresses
+	tlsTimeout  = 5 * time.Second
+
+	// maxLanes bounds the transports held: a lane has two.
+	maxLanes = 64
+)
+
+// Policy is what decides whether two requests may share a connection. It is
+// comparable: requests of different policy never do, because a connection made
+// under a looser one would pass the guard unseen.
+type Policy struct {
+	// AllowPrivate lets the target resolve to a loopback, RFC 1918, unique local
+	// or shared (RFC 6598) address. Link-local and metadata addresses are never
+	// allowed.
+	AllowPrivate bool
+}
+
+// Target is one request.
+type Target struct {
+	URL     string // http or https, checked as CheckURL does
+	Policy  Policy
+	Timeout time.Duration // of the whole request; 0 means DefaultTimeout
+	MaxBody int64         // octets of a 200; 0 means DefaultMaxBody
+	Header  http.Header   // extra request headers, checked as CheckHeader does; values are secret
+	// Fresh makes a connection with a full handshake for this request alone. It
+	// comes from no pool, goes into none, and looks the same to the server.
+	Fresh bool
+
+	url    *url.URL // of a prepared target
+	masked string
+}
+
+// Prepare checks the target once, so that Get need not for each of many
+// requests. URL and Header must not change afterwards.
+func (t *Target) Prepare() error {
+	u, err := parseURL(t.URL)
+	if err != nil {
+		return err
+	}
+	if err := CheckHeader(t.Header); err != nil {
+		return err
+	}
+	t.url, t.masked = u, MaskURL(t.URL)
+	return nil
+}
+
+// Client fetches. Its zero value is ready to use; its fields must not change
+// after the first Get, and it must not be copied. It is safe for concurrent use.
+type Client struct {
+	// UserAgent is sent with each request; "" means "jwkswatch".
+	UserAgent string
+	// Resolver resolves names; nil means net.DefaultResolver.
+	Resolver *net.Resolver
+	// Roots are the certificate authorities trusted; nil means the system's.
+	Roots *x509.CertPool
+	// Dial replaces the guarded dialer, for tests and for issuers inside the
+	// process. There may be no socket then, so the address guard does not run:
+	// of the guard only the check of the URL is left. Over a net.Pipe, which holds
+	// nothing, both ends of a failing handshake wait for each other, and the phase
+	// is timeout instead of tls.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	dog   watchdog
+	mu    sync.Mutex
+	lanes map[Policy]*lane
+	uses  uint64
+	limit int // of lanes; 0 means maxLanes
+}
+
+// Get makes one request. Whatever status is answered is a Response, a redirect
+// and a 304 as well; only a body that is complete by its own framing is handed
+// out for a 200. The error is a *Error, except that a ctx cancelled by the
+// caller gives an error that wraps context.Canceled and says nothing about the
+// target.
+//
+// Response.Body may alias buf; hand the same slice to the next Get to read an
+// unchanged document without allocating for it. buf may be nil.
+func (c *Client) Get(ctx context.Context, t Target, buf []byte) (Response, error) {
+	start := time.Now()
+	if t.url == nil {
+		if err := t.Prepare(); err != nil {
+			return Response{}, &Error{Phase: PhaseRefused, Err: err}
+		}
+	}
+	if t.Timeout <= 0 {
+		t.Timeout = DefaultTimeout
+	}
+	if t.MaxBody <= 0 {
+		t.MaxBody = DefaultMaxBody
+	}
+
+	reqCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	w := c.dog.watch(start.Add(t.Timeout), cancel)
+	defer w.release()
+	var x exchange
+	x.trace.GotConn = x.connected
+	l := c.lane(t.Policy)
+	req := (&http.Request{
+		Method: http.MethodGet, URL: t.url, Host: t.url.Host,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: l.headers(t.Header),
+	}).WithContext(httptrace.WithClientTrace(reqCtx, &x.trace))
+
+	// RoundTrip and not http.Client: no redirects, no jar, no Referer by
+	// construction, and a dozen allocations fewer.
+	answer, err := l.transport(t.Fresh).RoundTrip(req)
+	var r Response
+	if err == nil {
+		r, err = receive(t, answer, buf)
+	}
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled) && (err != nil || r.Truncated):
+		return Response{}, fmt.Errorf("fetch stopped by its caller: %w", ctx.Err())
+	case err != nil:
+		return Response{}, describe(t, x.served, time.Since(start), err)
+	}
+	r.connection(x.served)
+	r.Duration = time.Since(start)
+	return r, nil
+}
+
+// exchange is what one request learns on its way.
+type exchange struct {
+	trace  httptrace.ClientTrace
+	served *conn
+}
+
+// connected is the only way to learn which connection serves the answer: the
+// transport retries by itself when a pooled one turns out to be dead, and the
+// last one it got is then the one that counts.
+func (x *exchange) connected(info httptrace.GotConnInfo) {
+	x.served, _ = info.Conn.(*conn)
+}
+
+// CloseIdle closes the pooled connections. Requests under way are not touched.
+func (c *Client) CloseIdle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range c.lanes {
+		l.pooled.CloseIdleConnections()
+		l.fresh.CloseIdleConnections()
+	}
+}
+
+// receive reads an answer into a Response and closes it.
+func receive(t Target, answer *http.Response, buf []byte) (Response, error) {
+	defer answer.Body.Close()
+	r := Response{Status: answer.StatusCode, URL: t.masked, asked: t.URL}
+	r.headers(answer.Header)
+	// After 101 the body is the bare connection, which no deadline of the
+	// request closes any more: a peer could hold the reader for ever.
+	if answer.StatusCode == http.StatusSwitchingProtocols {
+		r.Truncated = true
+		r.BodySHA256 = sha256.Sum256(nil)
+		return r, nil
+	}
+	limit := int64(maxOtherBody)
+	if answer.StatusCode == http.StatusOK {
+		limit = t.MaxBody
+		if answer.ContentLength > limit {
+			return Response{}, tooLarge(limit)
+		}
+	}
+	body, over, err := readBody(answer.Body, buf, answer.ContentLength, limit)
+	switch {
+	case answer.StatusCode != http.StatusOK:
+		// The status is the fact. A redirect must not turn into a mere timeout
+		// because its body is trickled.
+		r.Truncated = over || err != nil
+	case err != nil:
+		return Response{}, err
+	case over:
+		return Response{}, tooLarge(limit)
+	}
+	r.Body = body
+	r.BodySHA256 = sha256.Sum256(body)
+	return r, nil
+}

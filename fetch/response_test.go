@@ -1,0 +1,88 @@
+package fetch
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+func TestKeyCoversWhatMatters(t *testing.T) {
+	t.Parallel()
+	base := func() Response {
+		return Response{Status: 200, URL: "https://i.example/", ContentType: "application/json", CacheControl: "max-age=1"}
+	}
+	keys := map[[32]byte]string{}
+	for name, change := range map[string]func(*Response){
+		"nothing":                 func(*Response) {},
+		"body":                    func(r *Response) { r.BodySHA256[31]++ },
+		"status":                  func(r *Response) { r.Status = 201 },
+		"leaf":                    func(r *Response) { r.LeafSPKI[0]++ },
+		"URL":                     func(r *Response) { r.URL += "x" },
+		"URL that is not shown":   func(r *Response) { r.asked = "https://i.example/?a=b" },
+		"content type":            func(r *Response) { r.ContentType = "text/html" },
+		"cache control":           func(r *Response) { r.CacheControl = "max-age=2" },
+		"content encoding":        func(r *Response) { r.ContentEncoding = "gzip" },
+		"from one to another":     func(r *Response) { r.ContentType += "m"; r.CacheControl = r.CacheControl[1:] },
+		"longer than stack space": func(r *Response) { r.CacheControl = strings.Repeat("x", 512) },
+	} {
+		r := base()
+		change(&r)
+		if other, found := keys[r.Key()]; found {
+			t.Errorf("%s: same key as %s", name, other)
+		}
+		keys[r.Key()] = name
+	}
+	same, r := base(), base()
+	r.ETag, r.Date, r.Age, r.LastModified, r.RemoteAddr = "e", "d", "1", "l", "1.1.1.1:443"
+	r.LeafIssuer, r.Duration, r.Body, r.MaxAge = "CN=x", time.Second, []byte("b"), time.Second
+	if r.Key() != same.Key() {
+		t.Error("the key depends on what differs between two nodes")
+	}
+}
+
+func TestKeyDoesNotAllocate(t *testing.T) {
+	r := Response{Status: 200, URL: "https://issuer.example/.well-known/jwks.json", asked: "https://issuer.example/.well-known/jwks.json"}
+	r.ContentType, r.CacheControl = "application/json; charset=utf-8", "public, max-age=3600, must-revalidate"
+	if n := testing.AllocsPerRun(100, func() { r.Key() }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestMaxAge(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{
+		"max-age=60": time.Minute, "public, max-age=0": 0, "no-cache,MAX-AGE=5 , x": 5 * time.Second, `max-age="7"`: 7 * time.Second,
+		"max-age=1, max-age=2": time.Second, "max-age=2147483649": 1 << 31 * time.Second,
+		"max-age=99999999999999999999999": 1 << 31 * time.Second,
+	} {
+		if got, has := maxAge(text); !has || got != want {
+			t.Errorf("%q: %v, %v; want %v", text, got, has, want)
+		}
+	}
+	for _, text := range []string{"", "no-store", "s-maxage=60", "max-age", "max-age=", "max-age=-1", "max-age=1.5", "max-age=+1", "xmax-age=1", "max-age=1h"} {
+		if got, has := maxAge(text); has {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
+func TestErrorTextIsCleanAndShort(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("a\x1b[2J\nb\u202e\xff" + strings.Repeat("é", 400))
+	for pad := range 4 { // every position of a cut inside a character
+		err := &Error{Phase: PhaseRead, Err: errors.New(strings.Repeat("p", pad) + cause.Error())}
+		text := err.Error()
+		if len(text) > maxErrorText || strings.ContainsAny(text, "\x1b\n\u202e") || !utf8.ValidString(text) || !strings.HasSuffix(text, "é…") {
+			t.Errorf("%d octets: %q", len(text), text)
+		}
+	}
+	err := error(&Error{Phase: PhaseStatus, Err: cause})
+	if !errors.Is(err, cause) {
+		t.Error("Unwrap")
+	}
+	if got := (&Error{Phase: PhaseStatus}).Error(); got != "status" {
+		t.Errorf("without a cause: %q", got)
+	}
+}
