@@ -1,0 +1,151 @@
+package watcher_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/fetch"
+	"github.com/jwkswatch/jwkswatch/lab"
+	"github.com/jwkswatch/jwkswatch/rules"
+	"github.com/jwkswatch/jwkswatch/state"
+	"github.com/jwkswatch/jwkswatch/state/bolt"
+	"github.com/jwkswatch/jwkswatch/watcher"
+)
+
+// watched is a watcher over a real state file and one or more issuers.
+type watched struct {
+	t     testing.TB
+	db    *bolt.DB
+	store state.Store // db, or a store around it that fails on purpose
+	dial  *lab.Pipe   // nil: real sockets
+	flush time.Duration
+	w     *watcher.Watcher
+	stop  func()
+}
+
+func open(t testing.TB, dir string) *bolt.DB {
+	t.Helper()
+	db, err := bolt.Open(t.Context(), bolt.Options{Path: filepath.Join(dir, "state.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+func endpoint(name, url string, interval time.Duration) watcher.Endpoint {
+	return watcher.Endpoint{
+		Name: name, Interval: interval, Tier: "standard",
+		Target: fetch.Target{URL: url, Timeout: 10 * time.Second, Policy: fetch.Policy{AllowPrivate: true}},
+	}
+}
+
+// start watches until stop is called.
+func (h *watched) start(endpoints ...watcher.Endpoint) {
+	h.t.Helper()
+	client := &fetch.Client{}
+	if h.dial != nil {
+		client.Dial = h.dial.Dial
+	}
+	if h.store == nil {
+		h.store = h.db
+	}
+	in := h.db.Installation()
+	h.w = &watcher.Watcher{
+		Endpoints: endpoints, Fetch: client, Store: h.store, Book: rules.Book(),
+		IDs:      event.Identifier{Key: in.Key, Epoch: in.Epoch},
+		Observer: watcher.Observer{Name: "test", Version: "0", ConfigDigest: fmt.Sprintf("sha256:%064d", 0)},
+		Log:      zerolog.Nop(), FlushEvery: h.flush,
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(h.t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- h.w.Run(ctx) }()
+	h.stop = func() {
+		h.t.Helper()
+		cancel()
+		if err := <-done; err != nil {
+			h.t.Errorf("watcher: %v", err)
+		}
+		client.CloseIdle()
+	}
+}
+
+// events reads the journal and holds its chains.
+func (h *watched) events() []*event.Event {
+	h.t.Helper()
+	var out []*event.Event
+	ids := map[string]bool{}
+	heads := map[string]string{}
+	for entry, err := range h.db.Events(h.t.Context(), "") {
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		e, err := event.Decode(entry.JSON)
+		if err != nil {
+			h.t.Fatalf("%s: %v", entry.Type, err)
+		}
+		if ids[e.ID] {
+			h.t.Errorf("%s: id %s stands twice in the journal", entry.Type, e.ID)
+		}
+		ids[e.ID] = true
+		in := e.Data.Integrity
+		previous := ""
+		if in.Previous != nil {
+			previous = *in.Previous
+		}
+		if previous != heads[in.Stream] {
+			h.t.Errorf("%s: the chain of %s is broken at sequence %d", entry.Type, in.Stream, in.Sequence)
+		}
+		sum, err := event.Hash(entry.JSON)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		heads[in.Stream] = fmt.Sprintf("sha256:%x", sum)
+		out = append(out, e)
+	}
+	return out
+}
+
+// tell names events in short.
+func tell(list []*event.Event) []string {
+	out := []string{}
+	for _, e := range list {
+		s := e.Data.Event.Severity.String() + " " + string(e.Data.Event.Type)
+		if k := e.Data.Key; k != nil && k.Kid != nil {
+			s += " " + *k.Kid
+		}
+		if c := e.Data.Event.Condition; c != nil && c.State == event.Closed {
+			s += " closed"
+		}
+		if e.Data.Event.Count > 1 {
+			s += fmt.Sprint(" x", e.Data.Event.Count)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func (h *watched) expect(want ...string) {
+	h.t.Helper()
+	if got := tell(h.events()); !slices.Equal(got, want) {
+		h.t.Errorf("told\n%q\nwant\n%q", got, want)
+	}
+}
+
+// until waits for a condition on real time.
+func until(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !is() {
+		if time.Now().After(deadline) {
+			t.Fatalf("still not: %s", what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
