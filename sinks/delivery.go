@@ -1,0 +1,143 @@
+package sinks
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/jwkswatch/jwkswatch/state"
+)
+
+// Journal is what a Delivery needs of state.Store.
+type Journal interface {
+	Events(ctx context.Context, after string) iter.Seq2[state.Entry, error]
+	Head(ctx context.Context) (string, error)
+	Wait(ctx context.Context, after string) error
+	Cursor(ctx context.Context, name string) (position string, ok bool, err error)
+	SetCursor(ctx context.Context, name, position string) error
+}
+
+// From says where a sink without a cursor begins.
+type From string
+
+// The beginnings. The zero value is FromNow: a new sink must not flood a SIEM
+// with the past.
+const (
+	FromNow       From = "now"
+	FromBeginning From = "beginning"
+)
+
+// Delivery carries the journal to one sink. Its exported fields are not to be
+// changed once it is in use.
+type Delivery struct {
+	Store   Journal
+	Sink    Sink
+	From    From
+	Log     zerolog.Logger // operations
+	Drain   time.Duration  // grace after shutdown to send what is in the journal; default 5 s
+	Backoff Backoff
+
+	mu    sync.Mutex
+	stats Stats
+}
+
+// Stats is what a Delivery did since it started. Counts are of events, Retries
+// of attempts. How many events are pending is unknown: positions are private to
+// the engine.
+type Stats struct {
+	Sink      string
+	Sent      uint64
+	Retries   uint64 // failed attempts
+	Parked    uint64 // rejected for good, and left behind
+	Connected bool   // the sink says so; for one that does not know, its last attempt went well
+	CaughtUp  bool   // there was nothing left to send at the last look
+	LastSent  time.Time
+	LastError string    // of the failure that stands; "" when the last attempt went well
+	Since     time.Time // of LastError
+	Position  string    // up to which all is sent or parked
+}
+
+// Stats may be called at any time.
+func (d *Delivery) Stats() Stats {
+	d.mu.Lock()
+	s := d.stats
+	d.mu.Unlock()
+	s.Sink = d.Sink.Name()
+	s.Connected = s.LastError == ""
+	if c, ok := d.Sink.(interface{ Connected() bool }); ok {
+		s.Connected = c.Connected()
+	}
+	return s
+}
+
+func (d *Delivery) note(f func(*Stats)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f(&d.stats)
+}
+
+// Prepare fixes the cursor of a sink that has none. It must be called before
+// anything is polled: what is committed afterwards is then delivered, also when
+// Run starts later or the process dies in between.
+func (d *Delivery) Prepare(ctx context.Context) error {
+	name := d.Sink.Name()
+	_, ok, err := d.Store.Cursor(ctx, name)
+	if err != nil {
+		return fmt.Errorf("reading the cursor of sink %s: %w", name, err)
+	}
+	if ok {
+		return nil
+	}
+	var position string // the beginning
+	switch d.From {
+	case FromBeginning:
+	case FromNow, "":
+		if position, err = d.Store.Head(ctx); err != nil {
+			return fmt.Errorf("reading the head of the journal for sink %s: %w", name, err)
+		}
+	default:
+		return fmt.Errorf("sink %s: from is %q, want %s or %s", name, d.From, FromNow, FromBeginning)
+	}
+	if err := d.Store.SetCursor(ctx, name, position); err != nil {
+		return fmt.Errorf("storing the first cursor of sink %s: %w", name, err)
+	}
+	return nil
+}
+
+// Run delivers until ctx is cancelled, then for at most Drain sends what is
+// still in the journal, stores the cursor and returns nil. Errors: the cursor
+// can be neither read at the start nor stored at the end.
+func (d *Delivery) Run(ctx context.Context) error {
+	if err := d.Prepare(ctx); err != nil {
+		return err
+	}
+	name := d.Sink.Name()
+	position, _, err := d.Store.Cursor(ctx, name)
+	if err != nil {
+		return fmt.Errorf("reading the cursor of sink %s: %w", name, err)
+	}
+	work, cancel := d.grace(ctx)
+	defer cancel()
+	r := run{Delivery: d, stop: ctx, work: work, at: position, stored: position}
+	d.note(func(s *Stats) { s.Position = position })
+	r.loop()
+	return r.finish()
+}
+
+// grace returns the context of the work itself, which outlives stop by Drain.
+func (d *Delivery) grace(stop context.Context) (context.Context, context.CancelFunc) {
+	drain := d.Drain
+	if drain <= 0 {
+		drain = 5 * time.Second
+	}
+	work, cancel := context.WithCancel(context.WithoutCancel(stop))
+	forget := context.AfterFunc(stop, func() {
+		t := time.AfterFunc(drain, cancel)
+		context.AfterFunc(work, func() { t.Stop() })
+	})
+	return work, func() { forget(); cancel() }
+}

@@ -1,0 +1,144 @@
+package sinks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jwkswatch/jwkswatch/event"
+)
+
+const (
+	duplicateWindow    = 24 * time.Hour // of a stream we make
+	minDuplicateWindow = time.Hour      // below it, a sink that was down for a while stores events twice
+)
+
+// manage looks at the stream after each connection, and every VerifyEvery while
+// there is a problem. It never keeps an event from being sent: a stream with
+// poor settings is better than none.
+func (n *NATS) manage(l *link) {
+	changed := l.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer l.nc.RemoveStatusListener(changed)
+	for !l.nc.IsClosed() {
+		well := n.look(l)
+		var again <-chan time.Time
+		if !well {
+			again = time.After(n.cfg.VerifyEvery)
+		}
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-again:
+		case <-l.kick:
+		case <-changed:
+		}
+	}
+}
+
+// look tells of the problems of the stream when they are new, and reports
+// whether there are none.
+func (n *NATS) look(l *link) bool {
+	if !l.nc.IsConnected() {
+		return true // the connection tells of itself, and wakes manage
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.Timeout)
+	defer cancel()
+	err := n.verify(ctx, l.js)
+	if n.ctx.Err() != nil {
+		return true
+	}
+	var text string
+	if err != nil {
+		text = event.Text(strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	n.mu.Lock()
+	same := n.stats.StreamProblems == text
+	n.stats.StreamProblems = text
+	n.mu.Unlock()
+	switch {
+	case same:
+	case text == "":
+		n.log.Info().Str("stream", n.cfg.Stream).Msg("the stream is well set up")
+	default:
+		n.log.Error().Str("stream", n.cfg.Stream).Str("error", text).Msg("the stream is not set up as it should be; events are sent to it nevertheless")
+	}
+	return text == ""
+}
+
+// verify returns every problem of the stream, joined.
+func (n *NATS) verify(ctx context.Context, js jetstream.JetStream) error {
+	s, err := js.Stream(ctx, n.cfg.Stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) && n.cfg.Manage == ManageCreate {
+		if s, err = js.CreateStream(ctx, n.stream()); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			s, err = js.Stream(ctx, n.cfg.Stream) // another agent was faster
+		} else if err == nil {
+			n.log.Info().Str("stream", n.cfg.Stream).Msg("made the stream, which was absent")
+		}
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("no answer about the stream: manage: %s needs the right to publish to $JS.API.STREAM.INFO.%s", n.cfg.Manage, n.cfg.Stream)
+	case err != nil:
+		return err
+	}
+	return problems(s.CachedInfo().Config, n.cfg.Prefix)
+}
+
+func (n *NATS) stream() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        n.cfg.Stream,
+		Description: "Security events of jwkswatch",
+		Subjects:    []string{n.cfg.Prefix + ".>"},
+		Retention:   jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage,
+		Discard:     jetstream.DiscardOld,
+		Duplicates:  duplicateWindow,
+		DenyDelete:  true,
+		DenyPurge:   true,
+	}
+}
+
+// problems judges the settings of a stream by what the sink promises.
+func problems(c jetstream.StreamConfig, prefix string) error {
+	var errs []error
+	add := func(found bool, format string, args ...any) {
+		if found {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	for s := event.SeverityInformational; s <= event.SeverityCritical; s++ {
+		subject := prefix + "." + s.String() + ".*.*.*"
+		add(!slices.ContainsFunc(c.Subjects, func(p string) bool { return covers(p, subject) }), "it does not take %s", subject)
+	}
+	add(c.Duplicates < minDuplicateWindow, "its duplicate window is %s: events may be stored twice after a failure; want %s or more", c.Duplicates, minDuplicateWindow)
+	add(c.Storage != jetstream.FileStorage, "it is in memory: a restart of the broker loses events")
+	add(c.PersistMode == jetstream.AsyncPersistMode, "it acknowledges before it writes (persist mode async)")
+	add(c.Retention != jetstream.LimitsPolicy, "its retention is not limits: events vanish with their consumers")
+	add(c.NoAck, "it gives no acknowledgements")
+	add(c.Sealed, "it is sealed")
+	add(c.MaxMsgSize > 0 && c.MaxMsgSize < event.MaxBytes+1024, "its max_msg_size is below that of an event with headers, %d octets", event.MaxBytes+1024)
+	return errors.Join(errs...)
+}
+
+// covers reports whether every subject that matches want, whose only wildcard
+// is *, matches the pattern too.
+func covers(pattern, want string) bool {
+	p, w := strings.Split(pattern, "."), strings.Split(want, ".")
+	for i, t := range p {
+		switch {
+		case i >= len(w):
+			return false
+		case t == ">":
+			return true
+		case t != "*" && t != w[i]:
+			return false
+		}
+	}
+	return len(p) == len(w)
+}
