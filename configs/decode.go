@@ -1,0 +1,348 @@
+package configs
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/jwkswatch/jwkswatch/event"
+)
+
+// decoder collects what is wrong while it fills a Config.
+type decoder struct {
+	file             string
+	options          Options
+	errs, warnings   []Problem
+	endpoints, sinks []entry // for the checks between them
+}
+
+// value is a key with what stands after it. The key is nil for an element of a
+// list and for the whole document.
+type value struct {
+	key, node *yaml.Node
+	hide      bool // keep the value out of excerpts
+}
+
+func (d *decoder) fail(v value, onKey bool, message, hint string) {
+	if len(d.errs) < maxProblems {
+		d.errs = append(d.errs, d.problem(v, onKey, message, hint))
+	}
+}
+
+func (d *decoder) warn(v value, message, hint string) {
+	d.warnings = append(d.warnings, d.problem(v, false, message, hint))
+}
+
+// problem stands at the key, or at the value.
+func (d *decoder) problem(v value, onKey bool, message, hint string) Problem {
+	at := v.node
+	if onKey {
+		at = v.key
+	}
+	p := Problem{File: d.file, Line: max(at.Line, 1), Col: max(at.Column, 1), Message: message, Hint: hint}
+	if v.key == nil || v.key.Kind != yaml.ScalarNode {
+		return p
+	}
+	key := excerptOf(v.key.Value)
+	p.excerpt = key + ": …"
+	if onKey {
+		return p
+	}
+	p.caret = utf8.RuneCountInString(key) + 2
+	// Of an expansion the default would be seen.
+	if v.node.Kind == yaml.ScalarNode && !v.hide && !strings.Contains(v.node.Value, "${") {
+		p.excerpt = strings.TrimRight(key+": "+excerptOf(v.node.Value), " ")
+	}
+	return p
+}
+
+// excerptOf cuts a scalar to what fits and can be shown on one line.
+func excerptOf(s string) string {
+	const most = 60
+	if i := strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
+		s = s[:i] + "…"
+	}
+	if utf8.RuneCountInString(s) > most {
+		s = string([]rune(s)[:most]) + "…"
+	}
+	return s
+}
+
+func quoteKey(n *yaml.Node) string { return strconv.Quote(excerptOf(n.Value)) }
+
+// defaults sets the default of each field.
+func (d *decoder) defaults(fields []field) {
+	for i := range fields {
+		f := &fields[i]
+		if f.one != nil && f.def != "" {
+			f.one.set(f.def)
+		}
+		d.defaults(f.section)
+	}
+}
+
+// mapping reads a mapping into fields and returns where each key stood, those
+// with a wrong value included. what names the mapping in messages.
+func (d *decoder) mapping(v value, what string, fields []field) map[string]value {
+	at := map[string]value{}
+	if !d.kind(v, yaml.MappingNode, what) {
+		return at
+	}
+	for i := 0; i+1 < len(v.node.Content); i += 2 {
+		member := value{key: v.node.Content[i], node: v.node.Content[i+1], hide: v.hide}
+		if !plainKey(member.key) {
+			continue // told by the walk over the document
+		}
+		key := member.key.Value
+		if _, again := at[key]; again {
+			continue // likewise
+		}
+		f := find(fields, key)
+		switch {
+		case f == nil:
+			d.unknown(member, what, fields)
+			continue
+		case !f.built():
+			d.fail(member, true, key+" is not supported by this version", f.hint)
+		default:
+			member.hide = member.hide || f.one != nil && f.one.hide
+			d.field(f, member)
+		}
+		at[key] = member
+	}
+	for i := range fields {
+		if _, given := at[fields[i].key]; !given && fields[i].required {
+			d.missing(v, what, &fields[i], at)
+		}
+	}
+	return at
+}
+
+func (d *decoder) missing(v value, what string, f *field, at map[string]value) {
+	// An issuer stands in the place of jwks_uri, and is refused already.
+	if _, issuer := at["issuer"]; issuer && f.key == "jwks_uri" {
+		return
+	}
+	d.fail(value{node: v.node}, false, fmt.Sprintf("%s has no %s", what, f.key), f.hint)
+}
+
+func find(fields []field, key string) *field {
+	for i := range fields {
+		if fields[i].key == key {
+			return &fields[i]
+		}
+	}
+	return nil
+}
+
+// field reads one value by the kind of its field.
+func (d *decoder) field(f *field, v value) {
+	switch {
+	case f.one != nil:
+		d.scalar(v, f)
+	case f.section != nil:
+		d.mapping(v, f.key, f.section)
+	case f.table != nil:
+		d.table(v, f)
+	case f.list != nil:
+		d.list(v, f)
+	}
+}
+
+func (d *decoder) list(v value, f *field) {
+	if !d.kind(v, yaml.SequenceNode, f.key) {
+		return
+	}
+	if len(v.node.Content) == 0 {
+		hint := f.hint
+		if hint == "" {
+			hint = "leave the key out for the default"
+		}
+		d.fail(v, false, f.key+" is empty", hint)
+	}
+	for _, n := range v.node.Content {
+		f.list.read(n)
+	}
+}
+
+func (d *decoder) table(v value, f *field) {
+	if !d.kind(v, yaml.MappingNode, f.key) {
+		return
+	}
+	if n := len(v.node.Content) / 2; n > f.table.limit {
+		d.fail(v, true, fmt.Sprintf("%s has %d entries, at most %d are taken", f.key, n, f.table.limit), "leave some out")
+	}
+	first := map[string]*yaml.Node{}
+	for i := 0; i+1 < len(v.node.Content); i += 2 {
+		member := value{key: v.node.Content[i], node: v.node.Content[i+1], hide: f.table.hide}
+		if !plainKey(member.key) {
+			continue
+		}
+		s, ok := d.text(member)
+		if !ok {
+			continue
+		}
+		key, r := f.table.check(member.key.Value, s.text)
+		if r != nil {
+			d.refuse(f.table, member, r)
+			continue
+		}
+		if before := first[key]; before != nil {
+			// Keys that are equal as written are told by the walk.
+			if before.Value != member.key.Value {
+				d.repeated(member, before.Line)
+			}
+			continue
+		}
+		first[key] = member.key
+		f.table.set(key, s.text)
+	}
+}
+
+// refuse tells of an entry of a table. A key that is none may be a secret that
+// was written in the wrong place, so among secrets it is not shown.
+func (d *decoder) refuse(t *table, v value, r *refusal) {
+	if r.key && t.hide {
+		v = value{node: v.key}
+	}
+	d.fail(v, r.key && v.key != nil, r.what, r.hint)
+}
+
+// scalar reads a scalar into its binding.
+func (d *decoder) scalar(v value, f *field) {
+	s, ok := d.text(v)
+	if !ok {
+		return
+	}
+	r := f.one.set(s.text)
+	if s.text == "" && f.required {
+		r = refused("is empty", f.hint)
+	}
+	if r == nil {
+		return
+	}
+	message := f.key + " " + r.what
+	switch {
+	case s.from != "":
+		message += "; its value comes from " + s.from
+	case strings.HasPrefix(r.what, "wants") && !v.hide:
+		message += ", got " + strconv.Quote(excerptOf(s.text))
+	}
+	d.fail(v, false, message, r.hint)
+}
+
+// scalarText is a scalar after expansion. from names the expansions; when it is
+// not empty the text must not be shown.
+type scalarText struct{ text, from string }
+
+// text returns the raw text of a scalar, expanded.
+func (d *decoder) text(v value) (scalarText, bool) {
+	if !d.kind(v, yaml.ScalarNode, v.key.Value) {
+		return scalarText{}, false
+	}
+	if !strings.Contains(v.node.Value, "${") {
+		return scalarText{text: v.node.Value}, true
+	}
+	text, from, r := d.expand(v.node.Value)
+	if r != nil {
+		d.fail(v, false, excerptOf(v.key.Value)+" "+r.what, r.hint)
+		return scalarText{}, false
+	}
+	return scalarText{text, from}, true
+}
+
+// kind tells when a node is not of the kind that is wanted.
+func (d *decoder) kind(v value, want yaml.Kind, what string) bool {
+	got := v.node.Kind
+	null := got == yaml.ScalarNode && v.node.ShortTag() == "!!null"
+	switch {
+	case got == yaml.AliasNode:
+		return false // told by the walk over the document
+	case null && want == yaml.ScalarNode:
+		d.fail(v, false, excerptOf(what)+" has no value", `give one, or leave the key out; a text such as null goes in quotes`)
+		return false
+	case null:
+		d.fail(v, false, excerptOf(what)+" is empty", "indent what belongs to it by two spaces, or leave the key out")
+		return false
+	case got == want:
+		return true
+	}
+	hint := map[yaml.Kind]string{
+		yaml.MappingNode:  "write its keys below it, indented: key: value",
+		yaml.SequenceNode: "begin each element with a dash: - name: …",
+		yaml.ScalarNode:   "write it on the line of its key, and quote a text that begins with { or [",
+	}[want]
+	d.fail(v, false, fmt.Sprintf("%s wants %s, got %s", excerptOf(what), kindName(want), kindName(got)), hint)
+	return false
+}
+
+func kindName(k yaml.Kind) string {
+	switch k {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	return "a single value"
+}
+
+// unknown suggests what was meant by a key.
+func (d *decoder) unknown(v value, what string, fields []field) {
+	if len(d.errs) >= maxProblems {
+		return // a suggestion costs more than a key
+	}
+	key, known := v.key.Value, make([]string, 0, len(fields))
+	for i := range fields {
+		known = append(known, fields[i].key)
+	}
+	hint := ""
+	if near := nearest(key, known); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	} else if places := new(Config).places(key); len(places) > 0 {
+		hint = fmt.Sprintf("%s is a key of %s", key, listing(places, "and"))
+	} else {
+		built := known[:0]
+		for i := range fields {
+			if fields[i].built() {
+				built = append(built, fields[i].key)
+			}
+		}
+		hint = "known keys: " + strings.Join(built, ", ")
+	}
+	d.fail(v, true, fmt.Sprintf("unknown key %s in %s", strconv.Quote(event.Text(excerptOf(key))), what), hint)
+}
+
+// places lists where in the catalogue a key stands.
+func (c *Config) places(key string) []string {
+	var out []string
+	walk(c.fields(nil), "", func(path string, f *field) {
+		if f.key != key || !f.built() {
+			return
+		}
+		place := strings.TrimSuffix(strings.TrimSuffix(path, key), ".")
+		if place == "" {
+			place = "the top level"
+		}
+		if f.only != "" {
+			place += " of type " + f.only
+		}
+		out = append(out, place)
+	})
+	return out
+}
+
+// walk visits each field with its path, such as endpoints[].name.
+func walk(fields []field, prefix string, visit func(path string, f *field)) {
+	for i := range fields {
+		f := &fields[i]
+		visit(prefix+f.key, f)
+		walk(f.section, prefix+f.key+".", visit)
+		if f.list != nil {
+			walk(f.list.element, prefix+f.key+"[].", visit)
+		}
+	}
+}

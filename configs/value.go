@@ -1,0 +1,273 @@
+package configs
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/jwkswatch/jwkswatch/event"
+)
+
+// refusal says why a value is not accepted: what follows the key in a message,
+// and the cure.
+type refusal struct {
+	what, hint string
+	key        bool // it is about the key
+}
+
+func refused(what, hint string) *refusal { return &refusal{what: what, hint: hint} }
+
+// binding ties a scalar of the file to its place in the Config.
+type binding struct {
+	typ string // as the reference says it
+	// set takes the text after expansion. A refusal whose what begins with
+	// "wants" is followed by the value, if that may be shown.
+	set func(text string) *refusal
+	// show returns the effective value as YAML; "" when it is not set.
+	show func() string
+	// hide keeps the value out of messages and excerpts.
+	hide bool
+}
+
+const day = 24 * time.Hour
+
+func textOf(p *string) *binding {
+	return &binding{typ: "text", show: func() string { return quoteSet(*p) }, set: func(s string) *refusal {
+		if r := checkText(s); r != nil {
+			return r
+		}
+		*p = s
+		return nil
+	}}
+}
+
+// filledOf is textOf without the empty text.
+func filledOf(p *string) *binding {
+	b := textOf(p)
+	set := b.set
+	b.set = func(s string) *refusal {
+		if s == "" {
+			return refused("is empty", "give it a value, or leave the key out")
+		}
+		return set(s)
+	}
+	return b
+}
+
+// checkText accepts what an event carries unchanged.
+func checkText(s string) *refusal {
+	switch {
+	case len(s) > event.MaxText:
+		return refused(fmt.Sprintf("is longer than %d octets", event.MaxText), "shorten it")
+	case event.Text(s) != s:
+		return refused("holds an invisible, control or direction-changing character", "write one line of visible characters")
+	}
+	return nil
+}
+
+func nameOf(p *string) *binding {
+	return &binding{typ: "name", show: func() string { return quoteSet(*p) }, set: func(s string) *refusal {
+		if !isName(s) {
+			return refused(
+				"wants a name of a-z, 0-9, _ and -, at most 63 long, that begins with a letter or digit",
+				"it becomes part of event ids and subjects; for other text use labels or owner",
+			)
+		}
+		*p = s
+		return nil
+	}}
+}
+
+// isName holds to [a-z0-9][a-z0-9_-]{0,62}.
+func isName(s string) bool {
+	return s != "" && len(s) <= 63 && s[0] != '_' && s[0] != '-' && only(s, "_-")
+}
+
+// isSubject reports whether s is a subject prefix: names between dots.
+func isSubject(s string) bool {
+	if len(s) > 128 {
+		return false
+	}
+	for token := range strings.SplitSeq(s, ".") {
+		if token == "" || !only(token, "_-") {
+			return false
+		}
+	}
+	return true
+}
+
+// only reports whether s holds nothing but a-z, 0-9 and the extra octets.
+func only(s, extra string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune(extra, r)
+	})
+}
+
+// pathOf keeps the path as the decoder resolves it.
+func pathOf(p *string, resolve func(string) string) *binding {
+	return &binding{typ: "path", hide: true, show: func() string { return quoteSet(*p) }, set: func(s string) *refusal {
+		switch {
+		case s == "":
+			return refused("is empty", "name a file, or leave the key out")
+		case len(s) > 4096 || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl):
+			return refused("is no path of a file", "name the file that holds the value; the value itself does not belong here")
+		}
+		*p = resolve(s)
+		return nil
+	}}
+}
+
+// choiceOf takes one of a few words. Those of later belong to the contract and
+// are not built.
+func choiceOf(p *string, choices []string, later ...string) *binding {
+	return &binding{typ: "`" + strings.Join(choices, "`, `") + "`", show: func() string { return *p }, set: func(s string) *refusal {
+		switch {
+		case slices.Contains(choices, s):
+			*p = s
+			return nil
+		case slices.Contains(later, s):
+			return refused(s+" is not supported by this version", "take "+listing(choices, "or"))
+		}
+		r := refused("wants "+listing(choices, "or"), "letters and case as here")
+		if near := nearest(s, choices); near != "" {
+			r.hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		return r
+	}}
+}
+
+func boolOf(p *bool) *binding {
+	return &binding{typ: "true/false", show: func() string { return strconv.FormatBool(*p) }, set: func(s string) *refusal {
+		switch s {
+		case "true", "false":
+			*p = s == "true"
+			return nil
+		}
+		r := refused("wants true or false", "yes, no, on and off are texts in YAML 1.2")
+		if l := strings.ToLower(s); l == "true" || l == "false" {
+			r.hint = "write it in lower case: " + l
+		}
+		return r
+	}}
+}
+
+func durationOf(p *time.Duration, least time.Duration) *binding {
+	show := func() string {
+		if *p == 0 {
+			return ""
+		}
+		return formatDuration(*p)
+	}
+	return &binding{typ: "duration", show: show, set: func(s string) *refusal {
+		v, ok := parseDuration(s)
+		switch {
+		case !ok && s != "" && strings.Trim(s, "0123456789") == "":
+			return refused("wants a duration with its unit", "units are s, m, h and d: 30s, 5m, 1h30m, 90d")
+		case !ok:
+			return refused("wants a duration such as 30s, 5m, 1h30m or 90d", "whole days first, no spaces; units are d, h, m, s and ms")
+		case v < least:
+			return refused("wants at least "+formatDuration(least), "raise it to "+formatDuration(least)+" or more")
+		}
+		*p = v
+		return nil
+	}}
+}
+
+// parseDuration reads what time.ParseDuration reads, with whole days before it
+// (400d, 1d12h) and without a sign.
+func parseDuration(s string) (time.Duration, bool) {
+	if len(s) > 64 || strings.ContainsAny(s, "+-") {
+		return 0, false
+	}
+	var days time.Duration
+	if number, rest, found := strings.Cut(s, "d"); found {
+		n, err := strconv.ParseUint(number, 10, 32)
+		if err != nil || n > uint64(math.MaxInt64/day) {
+			return 0, false
+		}
+		if days = time.Duration(n) * day; rest == "" {
+			return days, true
+		}
+		s = rest
+	}
+	v, err := time.ParseDuration(s)
+	if err != nil || v > math.MaxInt64-days {
+		return 0, false
+	}
+	return days + v, true
+}
+
+func formatDuration(d time.Duration) string {
+	if d >= day && d%day == 0 {
+		return strconv.FormatInt(int64(d/day), 10) + "d"
+	}
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func sizeOf(p *int64, least, most int64) *binding {
+	show := func() string {
+		if *p == 0 {
+			return ""
+		}
+		return formatSize(*p)
+	}
+	bounds := fmt.Sprintf("wants a size between %s and %s", formatSize(least), formatSize(most))
+	return &binding{typ: "size", show: show, set: func(s string) *refusal {
+		v, ok := parseSize(s)
+		switch {
+		case !ok:
+			return refused("wants a size such as 512KiB or 4MiB", "units are KiB, MiB and GiB, without a space; a plain number is octets")
+		case v < least || v > most:
+			return refused(bounds, "a JWKS is rarely over 100KiB; the default is 4MiB")
+		}
+		*p = v
+		return nil
+	}}
+}
+
+// parseSize reads octets, plain or in KiB, MiB or GiB.
+func parseSize(s string) (int64, bool) {
+	shift := 0
+	for unit, bits := range map[string]int{"KiB": 10, "MiB": 20, "GiB": 30} {
+		if number, found := strings.CutSuffix(s, unit); found {
+			s, shift = number, bits
+			break
+		}
+	}
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		return 0, false
+	}
+	return int64(n) << shift, true
+}
+
+func formatSize(n int64) string {
+	switch {
+	case n >= 1<<30 && n%(1<<30) == 0:
+		return strconv.FormatInt(n>>30, 10) + "GiB"
+	case n >= 1<<20 && n%(1<<20) == 0:
+		return strconv.FormatInt(n>>20, 10) + "MiB"
+	case n >= 1<<10 && n%(1<<10) == 0:
+		return strconv.FormatInt(n>>10, 10) + "KiB"
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+func quoteSet(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strconv.Quote(s) // its escapes are all escapes of YAML too
+}
