@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	stdlog "log"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/jwkswatch/jwkswatch/configs"
+	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/fetch"
+	"github.com/jwkswatch/jwkswatch/rules"
+	"github.com/jwkswatch/jwkswatch/sinks"
+	"github.com/jwkswatch/jwkswatch/state/bolt"
+	"github.com/jwkswatch/jwkswatch/watcher"
+)
+
+func newRun() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Watch, until asked to stop",
+		Long: `Watch the configured endpoints. Events go to the configured sinks; the log sink
+writes them to standard output, operations go to standard error, both as JSON
+lines. SIGTERM finishes the polls under way, delivers what is in the journal and
+exits 0.
+
+Exits 78 when the configuration is bad, 1 when the state cannot be opened.`,
+		Example: "  jwkswatch run -c /etc/jwkswatch/jwkswatch.yaml",
+		Args:    cobra.NoArgs,
+	}
+	file := configFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := loadConfig(configPath(*file), cmd.ErrOrStderr())
+		if err != nil {
+			if e, ok := errors.AsType[*ended](err); ok && e.code == exitBlind {
+				return &ended{exitConfig, e.err}
+			}
+			return err
+		}
+		if err := run(cmd.Context(), c, cmd.OutOrStdout(), cmd.ErrOrStderr()); err != nil {
+			return &ended{exitFailed, err}
+		}
+		return nil
+	}
+	return cmd
+}
+
+// run is the daemon.
+func run(ctx context.Context, c *configs.Config, out, errs io.Writer) error {
+	log := operations(errs)
+	// net/http writes to the standard logger what a server sends beyond its
+	// answer: an issuer's text, which must not break the stream of JSON lines.
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(library{log})
+	// A log pipe that nobody reads any more is a sink that is down, and no reason
+	// to stop watching: writes fail instead of ending the process.
+	signal.Ignore(syscall.SIGPIPE)
+	for _, p := range c.Warnings {
+		log.Warn().Str("file", p.File).Int("line", p.Line).Str("hint", p.Hint).Msg(p.Message)
+	}
+	db, err := bolt.Open(ctx, bolt.Options{Path: c.State.Path})
+	if err != nil {
+		return fmt.Errorf("opening the state: %w", err)
+	}
+	a, closeSinks, err := wire(c, db, out, log)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	log.Info().Str("version", version()).Int("endpoints", len(c.Endpoints)).Int("sinks", len(c.Sinks)).
+		Str("state", c.State.Path).Str("config_digest", digest(c.Digest)).Msg("watching")
+	var side sync.WaitGroup
+	side.Go(func() { prune(ctx, db, c, log) })
+	side.Go(func() { hangups(ctx, log) })
+	err = a.run(ctx)
+	side.Wait()
+	err = errors.Join(err, closeSinks())
+	log.Info().Err(err).Msg("stopped")
+	return err
+}
+
+// operations is the log of the agent itself. Times have the layout of events,
+// without a word to zerolog's package variables.
+func operations(w io.Writer) zerolog.Logger {
+	stamp := zerolog.HookFunc(func(e *zerolog.Event, _ zerolog.Level, _ string) {
+		e.Str("time", time.Now().UTC().Format(event.TimeLayout))
+	})
+	return zerolog.New(zerolog.SyncWriter(w)).With().Str("stream", "ops").Logger().Hook(stamp)
+}
+
+// library takes what libraries write to the standard logger.
+type library struct{ log zerolog.Logger }
+
+func (l library) Write(b []byte) (int, error) {
+	l.log.Warn().Str("text", event.Text(strings.TrimSpace(string(b)))).Msg("a library reports")
+	return len(b), nil
+}
+
+// wire makes the agent that a configuration describes.
+func wire(c *configs.Config, db *bolt.DB, out io.Writer, log zerolog.Logger) (*agent, func() error, error) {
+	in := db.Installation()
+	a := &agent{db: db, log: log, watcher: &watcher.Watcher{
+		Fetch: &fetch.Client{UserAgent: "jwkswatch/" + version()}, Store: db, Book: rules.Book(),
+		IDs: event.Identifier{Key: in.Key, Epoch: in.Epoch}, Log: log,
+		Observer: watcher.Observer{
+			Name: c.Observer.Name, Vantage: c.Observer.Vantage, Version: version(), ConfigDigest: digest(c.Digest),
+		},
+	}}
+	for _, e := range c.Endpoints {
+		a.watcher.Endpoints = append(a.watcher.Endpoints, endpoint(e))
+	}
+	var opened []*sinks.NATS
+	closeAll := func() error {
+		var errs []error
+		for _, s := range opened {
+			errs = append(errs, s.Close())
+		}
+		return errors.Join(errs...)
+	}
+	for _, s := range c.Sinks {
+		d := &sinks.Delivery{Store: db, From: sinks.From(s.From), Log: log.With().Str("sink", s.Name).Logger()}
+		switch s.Type {
+		case configs.TypeLog:
+			d.Sink = &sinks.Log{Sink: s.Name, Writer: out}
+		case configs.TypeNATS:
+			n, err := sinks.OpenNATS(natsConfig(s, c.Observer.Name), log)
+			if err != nil {
+				return nil, nil, errors.Join(err, closeAll())
+			}
+			opened = append(opened, n)
+			d.Sink = n
+		default:
+			return nil, nil, errors.Join(fmt.Errorf("sink %s: unknown type %q", s.Name, s.Type), closeAll())
+		}
+		a.deliveries = append(a.deliveries, d)
+	}
+	return a, closeAll, nil
+}
+
+func endpoint(e configs.Endpoint) watcher.Endpoint {
+	t := fetch.Target{
+		URL: e.JWKSURI, Timeout: e.Timeout, MaxBody: e.MaxBody, Policy: fetch.Policy{AllowPrivate: e.AllowPrivate},
+	}
+	for name, value := range e.Headers {
+		if t.Header == nil {
+			t.Header = http.Header{}
+		}
+		t.Header.Set(name, value.Reveal())
+	}
+	return watcher.Endpoint{
+		Name: e.Name, Target: t, Interval: e.Interval, Tier: e.Tier, Owner: e.Owner, Group: e.Group, Labels: e.Labels,
+	}
+}
+
+func natsConfig(s configs.Sink, instance string) sinks.NATSConfig {
+	n := s.NATS
+	return sinks.NATSConfig{
+		Sink: s.Name, URL: n.URL, Stream: n.Stream, Prefix: n.Subject, Manage: sinks.Manage(n.Manage),
+		Instance: instance, Insecure: n.Insecure,
+		CredentialsFile: n.CredentialsFile, NkeySeedFile: n.NkeyFile, TokenFile: n.TokenFile,
+		User: n.User, PasswordFile: n.PasswordFile,
+		CAFile: n.TLS.CAFile, CertFile: n.TLS.CertFile, KeyFile: n.TLS.KeyFile, HandshakeFirst: n.TLS.HandshakeFirst,
+	}
+}
+
+// prune drops once an hour what is older than the retention and was delivered
+// by every sink.
+func prune(ctx context.Context, db *bolt.DB, c *configs.Config, log zerolog.Logger) {
+	var cursors []string
+	for _, s := range c.Sinks {
+		cursors = append(cursors, s.Name)
+	}
+	t := time.NewTicker(time.Hour)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-t.C:
+			if _, err := db.Prune(ctx, now.Add(-c.State.Retain), cursors); err != nil && ctx.Err() == nil {
+				log.Error().Err(err).Msg("old records are not dropped; trying again in an hour")
+			}
+		}
+	}
+}
+
+// hangups answers SIGHUP: this version cannot reload, and must not die of it.
+func hangups(ctx context.Context, log zerolog.Logger) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	defer signal.Stop(c)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c:
+			log.Warn().Msg("SIGHUP: this version cannot reload its configuration; restart to change it")
+		}
+	}
+}
