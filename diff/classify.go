@@ -205,12 +205,13 @@ func sharesClass(a, b Material) bool {
 	return false
 }
 
-// Replaced reports whether no signing key survived. A key for encryption left
-// standing is no comfort, and one key exchanged under its own kid is a
-// mutation and nothing more.
+// Replaced reports whether no signing key survived, whether or not others took
+// their place. A key for encryption left standing is no comfort, and a lone
+// signing key exchanged under its own kid is a mutation and nothing more. A set
+// that became empty is another matter, and not for this function.
 func Replaced(d Delta, changes []Change) bool {
 	before, after := signing(d.Old), signing(d.New)
-	if len(before) == 0 || len(after) == 0 {
+	if len(before) == 0 || len(d.New) == 0 {
 		return false
 	}
 	for _, m := range after {
@@ -219,7 +220,7 @@ func Replaced(d Delta, changes []Change) bool {
 		}
 	}
 	mutated := slices.ContainsFunc(changes, func(c Change) bool { return c.Kind == Mutated })
-	return len(d.Old) >= 2 || !mutated
+	return len(before) >= 2 || !mutated
 }
 
 // Signing returns the material that can verify a signature.

@@ -85,6 +85,7 @@ type (
 		OpenedBy string   `json:"by"`
 		Severity uint8    `json:"sev"`
 		Key      *keyV1   `json:"key,omitempty"`
+		Details  []byte   `json:"det,omitempty"`
 	}
 	pendingV1 struct {
 		At       int64    `json:"at"`
@@ -129,7 +130,7 @@ func (m *Memory) Encode() ([]byte, error) {
 		out.Flips = append(out.Flips, ms(t))
 	}
 	for _, c := range m.Conditions {
-		n := conditionV1{c.ID, c.Type, packAll(c.Flaws), ms(c.OpenedAt), c.OpenedBy, c.Severity, nil}
+		n := conditionV1{c.ID, c.Type, packAll(c.Flaws), ms(c.OpenedAt), c.OpenedBy, c.Severity, nil, c.Details}
 		if c.Key != nil {
 			n.Key = new(packKey(c.Key))
 		}
@@ -184,7 +185,7 @@ func Decode(b []byte) (*Memory, error) {
 		m.Flips = append(m.Flips, when(t))
 	}
 	for _, c := range in.Conditions {
-		n := &Condition{c.ID, c.Type, unpackAll(c.Flaws), when(c.OpenedAt), c.OpenedBy, c.Severity, nil}
+		n := &Condition{c.ID, c.Type, unpackAll(c.Flaws), when(c.OpenedAt), c.OpenedBy, c.Severity, nil, c.Details}
 		if c.Key != nil {
 			n.Key = new(r.key(*c.Key))
 		}

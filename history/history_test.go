@@ -130,7 +130,7 @@ func full() *history.Memory {
 	m.Flip(day(3))
 	m.Conditions = []*history.Condition{{
 		ID: "cn1-x", Type: "key.private", Flaws: []string{history.FlawID("a", "\xff")}, OpenedAt: day(1), OpenedBy: "jw1-y",
-		Severity: 5, Key: new(key("B", "b")),
+		Severity: 5, Key: new(key("B", "b")), Details: []byte(`{"members":["d"]}`),
 	}}
 	m.Pending = &history.Pending{
 		At: day(4), After: day(3), Body: []byte(`{"keys":[]}`), Shape: jwks.ShapeJWKS, Reason: "r", Offset: 7, Looks: 2, Told: true,

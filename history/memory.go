@@ -93,6 +93,7 @@ type Condition struct {
 	OpenedBy string
 	Severity uint8 // of the opening: its closing passes the same filters
 	Key      *jwks.Key
+	Details  []byte // of the opening, JSON
 }
 
 // Pending are claims of one answer that wait for a second look. It is stored
@@ -218,6 +219,20 @@ func (m *Memory) Accept(keys []jwks.Key, after, at time.Time) {
 	}
 	m.Live = slices.Clone(keys)
 	m.forget()
+}
+
+// Later corrects the sightings of material that only the second of two looks
+// showed.
+func (m *Memory) Later(first, second []jwks.Key, firstAt, secondAt time.Time) {
+	shown := map[jwks.Identity]bool{}
+	for _, k := range first {
+		shown[k.ID] = true
+	}
+	for _, k := range second {
+		if s := m.Sightings[k.ID]; s != nil && !shown[k.ID] && s.FirstSeen.Equal(firstAt) {
+			s.FirstAfter, s.FirstSeen = firstAt, secondAt
+		}
+	}
 }
 
 // see notes one entry of the answer.

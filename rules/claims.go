@@ -2,6 +2,7 @@ package rules
 
 import (
 	"slices"
+	"time"
 
 	"github.com/jwkswatch/jwkswatch/diff"
 	"github.com/jwkswatch/jwkswatch/event"
@@ -78,6 +79,16 @@ func (s *step) unconfirmed(first *answer, keys []jwks.Key) bool {
 	d := diff.Compare(s.m.Live, first.set.Keys)
 	return slices.ContainsFunc(d.Removed, func(m diff.Material) bool {
 		return slices.ContainsFunc(keys, func(k jwks.Key) bool { return k.ID == m.ID })
+	})
+}
+
+// standing leaves out of the baseline what came in by the very answer that now
+// makes the claim: junk that is new in each answer must not count as a
+// survivor of the one before.
+func (s *step) standing(old []jwks.Key, since time.Time) []jwks.Key {
+	return slices.DeleteFunc(slices.Clone(old), func(k jwks.Key) bool {
+		sight := s.m.Sightings[k.ID]
+		return sight != nil && !sight.FirstAfter.IsZero() && !sight.FirstSeen.Before(since)
 	})
 }
 

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"encoding/json"
 	"slices"
 
 	"github.com/jwkswatch/jwkswatch/event"
@@ -136,6 +137,8 @@ func (s *step) judge(c *Case) {
 		if f.Key != nil {
 			f.Condition.Key = &f.Key.Key
 		}
+		// Details are structs of lists, texts and numbers: they always encode.
+		f.Condition.Details, _ = json.Marshal(f.Details)
 		s.m.Conditions = append(s.m.Conditions, f.Condition)
 		s.out.Store = true
 	}

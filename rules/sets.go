@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -109,7 +110,12 @@ func closed(book []Rule, c *Case, cond *history.Condition) Finding {
 	if cond.Key != nil {
 		f.Key = new(c.fact(*cond.Key, c.When))
 	}
+	f.Count = max(1, len(cond.Flaws))
 	f.Details = event.NewDetails(f.Type)
+	if err := json.Unmarshal(cond.Details, f.Details); err != nil {
+		// Of a condition that an older version opened: its closing says less.
+		f.Details = event.NewDetails(f.Type)
+	}
 	confirm(f.Details, c.Seen)
 	lasted := "less than a second"
 	if d := c.At.Sub(cond.OpenedAt).Round(time.Second); d > 0 {

@@ -130,7 +130,7 @@ func (s *step) restore() *answer {
 		return nil
 	}
 	set := &jwks.Set{Shape: p.Shape, Reason: p.Reason, Offset: p.Offset}
-	if p.Shape == jwks.ShapeJWKS {
+	if p.Body != nil {
 		set = jwks.Parse(p.Body)
 	}
 	return s.answer(set, p.At, p.After, p.Remote)
@@ -140,10 +140,7 @@ func (s *step) restore() *answer {
 func (s *step) wait(x *answer) {
 	s.m.Pending = &history.Pending{
 		At: x.at, After: x.after, Shape: x.set.Shape, Reason: event.Text(x.set.Reason), Offset: x.set.Offset,
-		Looks: 1, Remote: x.remote,
-	}
-	if x.valid() {
-		s.m.Pending.Body = x.set.Body
+		Looks: 1, Remote: x.remote, Body: x.set.Body,
 	}
 	s.out.Store = true
 	s.out.Look = LookAfter
@@ -233,7 +230,7 @@ func (s *step) resolve(first, x *answer) {
 	if pend.Told {
 		old = pend.Old
 	}
-	s.replaced(c, old, keys)
+	s.replaced(c, s.standing(old, first.at), keys)
 	if s.unconfirmed(first, keys) {
 		s.m.Flip(x.at)
 	}
@@ -242,6 +239,7 @@ func (s *step) resolve(first, x *answer) {
 	s.drop()
 	s.flaws(c, first, x)
 	s.accept(c, keys, x)
+	s.m.Later(first.set.Keys, x.set.Keys, first.at, x.at)
 	s.judge(c)
 	// What only the first look showed now stands in the baseline and is lacking
 	// in the newest answer: that is a claim of its own.
@@ -312,7 +310,7 @@ func (s *step) newCase(x *answer) *Case {
 
 // accept makes the keys the baseline and the answer the newest set.
 func (s *step) accept(c *Case, keys []jwks.Key, x *answer) {
-	s.m.Accept(keys, c.After, x.at)
+	s.m.Accept(keys, c.After, c.At)
 	s.newest(x)
 }
 

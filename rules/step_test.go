@@ -105,6 +105,51 @@ func TestJunkCannotStarveAVerdict(t *testing.T) {
 	s.expect(s.poll(doc("J3:j3", "R:r")))
 }
 
+func TestJunkBeforeTheCutOverHidesNothing(t *testing.T) {
+	s := newSim(t)
+	s.poll(doc("A:a", "B:b"))
+	for n := range 5 { // junk beside the real keys, new in each answer
+		s.wait(s.policy.Interval)
+		s.answer(doc("A:a", "B:b", fmt.Sprintf("J%d:j%d", n, n)))
+	}
+	var got []string
+	for n := range 4 {
+		s.wait(s.policy.Interval)
+		got = append(got, s.answer(doc(fmt.Sprintf("K%d:k%d", n, n)))...)
+	}
+	if count(got, "high set.replaced") == 0 { // and again, as long as each answer replaces the one before
+		t.Errorf("set.replaced was not told: %q", got)
+	}
+}
+
+func count(list []string, s string) int {
+	n := 0
+	for _, v := range list {
+		if v == s {
+			n++
+		}
+	}
+	return n
+}
+
+// TestLeakInAnAnswerThatIsNoSet serves a bare private JWK, once.
+func TestLeakInAnAnswerThatIsNoSet(t *testing.T) {
+	s := newSim(t)
+	s.poll(doc("A:a"))
+	s.wait(time.Minute)
+	s.expect(s.answer([]byte(entry("B:b:d=secret"))))
+	s.wait(s.look)
+	s.expect(s.answer(doc("A:a")), "medium document.invalid once", "critical key.private once")
+	s.wait(time.Minute)
+	s.expect(s.poll(doc("A:a")), "informational document.invalid closed", "informational key.private closed")
+}
+
+func TestAllSigningKeysGone(t *testing.T) {
+	s := newSim(t)
+	s.poll(doc("A:a", "B:b", "E:e:use=enc"))
+	s.expect(s.poll(doc("E:e:use=enc")), "high set.replaced", "informational key.removed a", "informational key.removed b")
+}
+
 func TestRogueKeyUnderATrustedLabel(t *testing.T) {
 	t.Run("beside", func(t *testing.T) {
 		s := newSim(t)
@@ -319,7 +364,7 @@ func TestManyFlawsAreOneCondition(t *testing.T) {
 		words = append(words, fmt.Sprintf("!%d:k%d", i, i))
 	}
 	s.expect(s.poll(doc(words...)), "low key.added x12", "medium key.unparseable x12")
-	s.expect(s.poll(doc("A:a")), "informational key.removed x12", "informational key.unparseable closed")
+	s.expect(s.poll(doc("A:a")), "informational key.removed x12", "informational key.unparseable x12 closed")
 }
 
 func TestUnreachable(t *testing.T) {

@@ -64,9 +64,9 @@ func (n *NATS) look(l *link) bool {
 	switch {
 	case same:
 	case text == "":
-		n.log.Info().Str("stream", n.cfg.Stream).Msg("the stream is well set up")
+		n.log.Info().Str("nats_stream", n.cfg.Stream).Msg("the stream is well set up")
 	default:
-		n.log.Error().Str("stream", n.cfg.Stream).Str("error", text).Msg("the stream is not set up as it should be; events are sent to it nevertheless")
+		n.log.Error().Str("nats_stream", n.cfg.Stream).Str("error", text).Msg("the stream is not set up as it should be; events are sent to it nevertheless")
 	}
 	return text == ""
 }
@@ -78,7 +78,7 @@ func (n *NATS) verify(ctx context.Context, js jetstream.JetStream) error {
 		if s, err = js.CreateStream(ctx, n.stream()); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			s, err = js.Stream(ctx, n.cfg.Stream) // another agent was faster
 		} else if err == nil {
-			n.log.Info().Str("stream", n.cfg.Stream).Msg("made the stream, which was absent")
+			n.log.Info().Str("nats_stream", n.cfg.Stream).Msg("made the stream, which was absent")
 		}
 	}
 	switch {

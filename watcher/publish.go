@@ -124,7 +124,7 @@ func (c *composer) data(i int, f *rules.Finding, id string) event.Data {
 			ConfigDigest: c.w.Observer.ConfigDigest, RulesDigest: sum(rules.Digest(c.w.Book)),
 		},
 	}
-	for j := range f.Keys[:min(len(f.Keys), event.MaxKeys)] {
+	for j := range f.Keys { // Encode cuts the list, and says so
 		d.Keys = append(d.Keys, *key(&f.Keys[j]))
 	}
 	if f.Failure != nil {

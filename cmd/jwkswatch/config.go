@@ -38,7 +38,7 @@ Exits 78 when the configuration is bad, 4 when the file cannot be read.`,
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: good: %d endpoints, %d sinks, digest %s\n",
 				args[0], len(c.Endpoints), len(c.Sinks), digest(c.Digest))
-			return err
+			return failed(err)
 		},
 	})
 	return cmd

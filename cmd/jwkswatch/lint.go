@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -55,6 +57,9 @@ Exits 3 when a finding is medium or worse, 4 when a target could not be looked a
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := checkOutput(*output); err != nil {
 			return err
+		}
+		if n := len(slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a != "-" })); n > 1 {
+			return errors.New("standard input can be read once only")
 		}
 		l := linter{in: cmd.InOrStdin(), client: &fetch.Client{}, private: *private, timeout: *timeout}
 		defer l.client.CloseIdle()

@@ -68,6 +68,14 @@ func (e *ended) Error() string {
 
 func (e *ended) Unwrap() error { return e.err }
 
+// failed ends a command that could not do its work; nil when it could.
+func failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &ended{exitFailed, err}
+}
+
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "jwkswatch",

@@ -128,7 +128,7 @@ func wire(c *configs.Config, db *bolt.DB, out io.Writer, log zerolog.Logger) (*a
 		return errors.Join(errs...)
 	}
 	for _, s := range c.Sinks {
-		d := &sinks.Delivery{Store: db, From: sinks.From(s.From), Log: log.With().Str("sink", s.Name).Logger()}
+		d := &sinks.Delivery{Store: db, From: sinks.From(s.From), Log: log}
 		switch s.Type {
 		case configs.TypeLog:
 			d.Sink = &sinks.Log{Sink: s.Name, Writer: out}

@@ -23,12 +23,12 @@ func newVersion() *cobra.Command {
 		}
 		v := version()
 		if *output == "json" {
-			return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{
+			return failed(json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{
 				"version": v, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
-			})
+			}))
 		}
 		_, err := fmt.Fprintf(cmd.OutOrStdout(), "jwkswatch %s (%s, %s/%s)\n", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-		return err
+		return failed(err)
 	}
 	return cmd
 }
