@@ -1,14 +1,17 @@
 package watcher_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/fetch"
@@ -90,6 +93,7 @@ func (h *watched) events() []*event.Event {
 		if err != nil {
 			h.t.Fatalf("%s: %v", entry.Type, err)
 		}
+		valid(h.t, entry)
 		if ids[e.ID] {
 			h.t.Errorf("%s: id %s stands twice in the journal", entry.Type, e.ID)
 		}
@@ -110,6 +114,36 @@ func (h *watched) events() []*event.Event {
 		out = append(out, e)
 	}
 	return out
+}
+
+// schema is the published one.
+var schema = sync.OnceValues(func() (*jsonschema.Schema, error) {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(event.Schema()))
+	if err != nil {
+		return nil, err
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("event.json", doc); err != nil {
+		return nil, err
+	}
+	return c.Compile("event.json")
+})
+
+// valid holds an event to the published schema: what the engine makes, and not
+// only what the goldens show.
+func valid(t testing.TB, entry state.Entry) {
+	t.Helper()
+	s, err := schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(entry.JSON))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Validate(v); err != nil {
+		t.Errorf("%s is not valid: %v", entry.Type, err)
+	}
 }
 
 // tell names events in short.
