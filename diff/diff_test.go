@@ -105,11 +105,13 @@ func TestPairsTwoSets(t *testing.T) {
 		},
 		{
 			"all signing keys gone, an enc key left", set(key("A", "a"), key("B", "b"), key("E", "e", "use=enc")), set(key("E", "e", "use=enc")),
-			[]string{"removed A", "removed B"}, true,
+			[]string{"removed A", "removed B"},
+			true,
 		},
 		{
 			"a lone signing key mutated beside an enc key", set(key("A", "a"), key("E", "e", "use=enc")), set(key("B", "a"), key("E", "e", "use=enc")),
-			[]string{"mutated B for A new_material"}, false,
+			[]string{"mutated B for A new_material"},
+			false,
 		},
 		{
 			"enc keys alone do not make a replacement", set(key("A", "a"), key("E", "e", "use=enc")), set(key("A", "a"), key("F", "f", "use=enc")),
