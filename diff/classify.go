@@ -119,6 +119,11 @@ func broken(d Delta, m Material, past Past) []Change {
 		if len(bound) == 0 || slices.Contains(bound, m.ID) {
 			continue
 		}
+		// A binding that stands in the old set is not broken, even when so many
+		// keys bear the kid that not all of them are remembered.
+		if i := find(d.Old, m.ID); i >= 0 && slices.Contains(d.Old[i].Kids(), kid) {
+			continue
+		}
 		c := Change{Kind: Mutated, ID: m.ID, Material: m, Kid: kid, Codes: []string{CodeNewMaterial}}
 		if past.Known(m.ID) {
 			c.Codes[0] = CodeRebound

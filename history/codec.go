@@ -86,6 +86,7 @@ type (
 		Severity uint8    `json:"sev"`
 		Key      *keyV1   `json:"key,omitempty"`
 		Details  []byte   `json:"det,omitempty"`
+		Rule     string   `json:"rule,omitempty"`
 	}
 	pendingV1 struct {
 		At       int64    `json:"at"`
@@ -130,7 +131,7 @@ func (m *Memory) Encode() ([]byte, error) {
 		out.Flips = append(out.Flips, ms(t))
 	}
 	for _, c := range m.Conditions {
-		n := conditionV1{c.ID, c.Type, packAll(c.Flaws), ms(c.OpenedAt), c.OpenedBy, c.Severity, nil, c.Details}
+		n := conditionV1{c.ID, c.Type, packAll(c.Flaws), ms(c.OpenedAt), c.OpenedBy, c.Severity, nil, c.Details, c.Rule}
 		if c.Key != nil {
 			n.Key = new(packKey(c.Key))
 		}
@@ -185,7 +186,7 @@ func Decode(b []byte) (*Memory, error) {
 		m.Flips = append(m.Flips, when(t))
 	}
 	for _, c := range in.Conditions {
-		n := &Condition{c.ID, c.Type, unpackAll(c.Flaws), when(c.OpenedAt), c.OpenedBy, c.Severity, nil, c.Details}
+		n := &Condition{c.ID, c.Type, unpackAll(c.Flaws), when(c.OpenedAt), c.OpenedBy, c.Severity, nil, c.Details, c.Rule}
 		if c.Key != nil {
 			n.Key = new(r.key(*c.Key))
 		}

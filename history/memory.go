@@ -23,6 +23,7 @@ const (
 	MaxKids     = 65_536 // kids with a remembered binding
 	MaxBrief    = 4_096  // of each, those that were never established: junk costs an issuer nothing
 	MaxPerKid   = 8      // identities bound to one kid
+	maxGoneText = 64     // octets of kty, crv, alg and use of material that is gone
 	MaxDigests  = 64     // recent digests
 	MaxFlips    = 64     // times at which the set was not what it had just been
 	KidGoneFor  = 7 * 24 * time.Hour
@@ -94,6 +95,7 @@ type Condition struct {
 	Severity uint8 // of the opening: its closing passes the same filters
 	Key      *jwks.Key
 	Details  []byte // of the opening, JSON
+	Rule     string // that opened it
 }
 
 // Pending are claims of one answer that wait for a second look. It is stored
@@ -203,6 +205,7 @@ func (m *Memory) Accept(keys []jwks.Key, after, at time.Time) {
 	for _, s := range m.Sightings {
 		if s.Live() && !here[s.Key.ID] {
 			s.LastSeen, s.GoneBy = after, at
+			s.Key = slim(s.Key)
 			if s.LastSeen.Before(s.FirstSeen) {
 				s.LastSeen = s.FirstSeen
 			}
@@ -247,6 +250,15 @@ func (m *Memory) see(k jwks.Key, after, at time.Time) {
 	default:
 		s.Key = k
 	}
+}
+
+// slim keeps of a key that is gone what telling of it needs. Labels are the
+// issuer's: thousands of fat ones must not make a memory that cannot be stored.
+func slim(k jwks.Key) jwks.Key {
+	short := func(s string) string { return s[:min(len(s), maxGoneText)] }
+	k.Ops, k.HasOps, k.Encoding, k.Private = nil, false, nil, nil
+	k.Kty, k.Crv, k.Alg, k.Use = short(k.Kty), short(k.Crv), short(k.Alg), short(k.Use)
+	return k
 }
 
 func (m *Memory) bind(kid string, id jwks.Identity) {

@@ -98,7 +98,7 @@ func (s *step) replaced(c *Case, old, keys []jwks.Key) {
 	d := diff.Compare(old, keys)
 	var changes []diff.Change
 	for _, ch := range c.Changes {
-		if ch.Kind == diff.Reappeared {
+		if ch.Kind == diff.Reappeared && ch.Material.In(jwks.ClassSignature) {
 			return
 		}
 		changes = append(changes, ch.Change)
@@ -131,6 +131,7 @@ func signing(list []diff.Material) int {
 // firstEmpty starts the looks that an empty set needs. While the condition is
 // open an empty answer is no news: the known keys stay the baseline.
 func (s *step) firstEmpty(x *answer) {
+	s.openFlaws(x)
 	if s.open(event.SetEmptied) == nil {
 		s.wait(x)
 		return
@@ -149,6 +150,7 @@ func (s *step) firstEmpty(x *answer) {
 // stillEmpty counts an empty answer and tells when there were enough, over a
 // time that a deployment's restart does not take.
 func (s *step) stillEmpty(x *answer) {
+	s.openFlaws(x)
 	p := s.m.Pending
 	p.Looks++
 	s.out.Store = true

@@ -111,6 +111,18 @@ func (s *step) flawsOpened(c *Case, first, x *answer) {
 	c.Opened = append(c.Opened, list...)
 }
 
+// openFlaws tells at once what is wrong with an answer whose keys, or the want
+// of them, are still to be confirmed: a flaw is proven by one answer.
+func (s *step) openFlaws(a *answer) {
+	if !s.unknown(a.flaws) {
+		return
+	}
+	c := s.newCase(a)
+	c.Seen = seen(a, nil)
+	s.flawsOpened(c, a, nil)
+	s.judge(c)
+}
+
 func (s *step) close(c *Case, t event.Type) {
 	if cond := s.open(t); cond != nil {
 		s.closeOne(c, cond)
@@ -132,7 +144,7 @@ func (s *step) judge(c *Case) {
 			continue
 		}
 		f.Condition = &history.Condition{
-			Type: string(f.Type), Flaws: f.opens, OpenedAt: c.At, Severity: uint8(f.Severity),
+			Type: string(f.Type), Flaws: f.opens, OpenedAt: c.At, Severity: uint8(f.Severity), Rule: f.Rule.ID,
 		}
 		if f.Key != nil {
 			f.Condition.Key = &f.Key.Key

@@ -114,8 +114,10 @@ func unparseable(s *jwks.Set) []Flaw {
 // refuse (CWE-436).
 func repeatedMember(s *jwks.Set) []Flaw {
 	if s.Shape == jwks.ShapeRepeatedKeys {
-		return []Flaw{ambiguity(jwks.RepeatedMember, "", []string{"/keys"}, 0,
-			"the keys member stands twice: readers see different sets")}
+		f := ambiguity(jwks.RepeatedMember, "", []string{"/keys"}, 0, "the keys member stands twice: readers see different sets")
+		// Of its own: a harmless repetition in some entry must not cover it.
+		f.ID = history.FlawID(string(event.SetAmbiguous), string(jwks.ShapeRepeatedKeys))
+		return []Flaw{f}
 	}
 	return unclear(s, jwks.RepeatedMember, "a JSON member stands twice in one object: readers see different keys")
 }

@@ -102,9 +102,8 @@ func closed(book []Rule, c *Case, cond *history.Condition) Finding {
 		Verdict: event.Informational, Count: 1, Confirmed: true, Condition: cond, Closing: true, Reasons: []string{"closed"},
 	}
 	for i := range book {
-		if book[i].Type == f.Type {
+		if book[i].Type == f.Type && (f.Rule == nil || book[i].ID == cond.Rule) {
 			f.Rule = &book[i]
-			break
 		}
 	}
 	if cond.Key != nil {

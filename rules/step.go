@@ -103,6 +103,11 @@ func (s *step) answered(x *answer) {
 	first := s.restore()
 	switch {
 	case x.valid() && (s.m.Baseline.IsZero() || s.m.URL != s.p.URL):
+		if first != nil && s.m.Baseline.IsZero() {
+			s.openFlaws(first)
+		} else if first != nil {
+			s.tell(first, nil)
+		}
 		s.baseline(x)
 	case x.empty() && (first == nil || !first.empty()):
 		if first != nil {

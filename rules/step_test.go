@@ -144,6 +144,45 @@ func TestLeakInAnAnswerThatIsNoSet(t *testing.T) {
 	s.expect(s.poll(doc("A:a")), "informational document.invalid closed", "informational key.private closed")
 }
 
+// TestManyKeysUnderOneKid holds that an unchanged set of more keys under one kid
+// than are remembered is no news.
+func TestManyKeysUnderOneKid(t *testing.T) {
+	s := newSim(t)
+	var words []string
+	for i := range history.MaxPerKid + 4 {
+		words = append(words, fmt.Sprintf("A%d:a", i))
+	}
+	s.poll(doc(words...))
+	s.expect(s.poll(doc(words...)))
+	s.expect(s.poll(doc(words...)))
+}
+
+// TestLeakBesideAnEmptySet serves a private key outside an empty array, once.
+func TestLeakBesideAnEmptySet(t *testing.T) {
+	s := newSim(t)
+	s.poll(doc("A:a"))
+	s.wait(time.Minute)
+	s.expect(s.answer([]byte(`{"keys":[],"backup":`+entry("B:b:d=x")+`}`)), "critical key.private once")
+}
+
+// TestOldAmbiguityHidesNoRepeatedKeys opens a harmless ambiguity first.
+func TestOldAmbiguityHidesNoRepeatedKeys(t *testing.T) {
+	s := newSim(t)
+	s.poll([]byte(`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB","x-note":1,"x-note":1}]}`))
+	s.expect(s.poll([]byte(`{"keys":[],"keys":[]}`)), "high set.ambiguous")
+}
+
+// TestLeakBeforeTheBaseline serves a bare private JWK before the first set.
+func TestLeakBeforeTheBaseline(t *testing.T) {
+	s := newSim(t)
+	s.expect(s.answer([]byte(entry("B:b:d=x"))))
+	s.wait(s.look)
+	got := s.answer(doc("A:a"))
+	if count(got, "critical key.private once") != 1 {
+		t.Errorf("told %q", got)
+	}
+}
+
 func TestAllSigningKeysGone(t *testing.T) {
 	s := newSim(t)
 	s.poll(doc("A:a", "B:b", "E:e:use=enc"))

@@ -44,7 +44,9 @@ func (w *Watcher) poll(ctx context.Context, i int32, b *body) time.Duration {
 	s.failures, s.good = 0, s.good+1
 	if !s.attentive && s.known && resp.Key() == s.key {
 		w.stats.unchanged.Add(1)
-		w.good(e, s, now)
+		if s.usable {
+			w.good(e, s, now)
+		}
 		return w.regular(e.Interval)
 	}
 	return w.answer(ctx, e, s, &resp, now)
@@ -75,7 +77,7 @@ func (w *Watcher) answer(ctx context.Context, e *Endpoint, s *slot, resp *fetch.
 	if set.Usable() {
 		w.good(e, s, now)
 	}
-	s.key, s.known = resp.Key(), true
+	s.key, s.known, s.usable = resp.Key(), true, set.Usable()
 	return w.next(e, s, look, now)
 }
 

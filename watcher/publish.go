@@ -26,7 +26,7 @@ func (w *Watcher) compose(e *Endpoint, rec state.Record, was *history.Memory, ou
 	if next.Head.Epoch != w.IDs.Epoch {
 		next.Head = state.Head{Epoch: w.IDs.Epoch} // a new or restored state begins its own chain
 	}
-	if o.Failure != nil && rec.Evidence != nil && was.Pending != nil {
+	if o.Failure != nil && rec.Evidence != nil && was.Pending != nil && !was.Pending.Told {
 		// What is told now was seen in the answer before: its evidence counts.
 		if err := json.Unmarshal(rec.Evidence, &t); err != nil {
 			return state.Txn{}, fmt.Errorf("stored evidence: %w", err)
@@ -221,6 +221,8 @@ func transport(r *fetch.Response, set *jwks.Set) *event.Transport {
 	}
 	if set != nil && !set.HeldSecret {
 		t.BodySHA256 = new(hex.EncodeToString(r.BodySHA256[:]))
+	} else {
+		t.ETag = nil // of a static file it is a hash of the body too
 	}
 	return t
 }

@@ -111,6 +111,7 @@ type slot struct {
 	looks    int
 	known    bool // key is set
 	loaded   bool // lastGood was read from the store
+	usable   bool // the answer of key was a set, so that seeing it again is a good poll
 	// attentive says that even an unchanged answer means something: a claim is
 	// pending, or a row of failures may be over.
 	attentive bool
