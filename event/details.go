@@ -121,6 +121,196 @@ type (
 	}
 )
 
+// The details of what was seen on the way to a document. Text of the issuer in
+// them is masked where it is a URL, and cleaned as all text is.
+type (
+	// EndpointDanglingDetails belongs to endpoint.dangling.
+	EndpointDanglingDetails struct {
+		Code     string `json:"code"` // nxdomain
+		Host     string `json:"host"`
+		Failures int    `json:"failures"` // in a row
+		Since    *Time  `json:"since"`
+		LastGood *Time  `json:"last_good"`
+	}
+	// EndpointRedirectedDetails belongs to endpoint.redirected.
+	EndpointRedirectedDetails struct {
+		Status       int          `json:"status"`
+		Location     *string      `json:"location"` // masked; null when the answer named none
+		CrossHost    bool         `json:"cross_host"`
+		Downgrade    bool         `json:"downgrade"` // https to http
+		Confirmation Confirmation `json:"confirmation"`
+	}
+	// EndpointCertificateChangedDetails belongs to endpoint.certificate_changed.
+	EndpointCertificateChangedDetails struct {
+		SPKIBefore     *string      `json:"spki_before"` // hex of SHA-256
+		SPKIAfter      *string      `json:"spki_after"`
+		IssuerBefore   *string      `json:"issuer_before"` // RFC 2253 form
+		IssuerAfter    *string      `json:"issuer_after"`
+		NotAfterBefore *Time        `json:"not_after_before"`
+		NotAfterAfter  *Time        `json:"not_after_after"`
+		NewIssuer      bool         `json:"new_issuer"`  // never seen at this endpoint
+		InRenewal      bool         `json:"in_renewal"`  // the old certificate was near its end
+		KeyChanged     bool         `json:"key_changed"` // the key set changed within an hour
+		Confirmation   Confirmation `json:"confirmation"`
+	}
+	// EndpointTLSInvalidDetails belongs to endpoint.tls_invalid. Codes: expired,
+	// not_yet_valid, wrong_name, unknown_ca, pin_mismatch.
+	EndpointTLSInvalidDetails struct {
+		Code       string  `json:"code"`
+		LeafSPKI   *string `json:"leaf_spki_sha256"` // hex; null when no certificate was seen
+		LeafIssuer *string `json:"leaf_issuer"`
+		NotAfter   *Time   `json:"not_after"`
+		Failures   int     `json:"failures"` // in a row
+		Since      *Time   `json:"since"`
+		LastGood   *Time   `json:"last_good"`
+	}
+	// EndpointCachePolicyDetails belongs to endpoint.cache_policy. Codes:
+	// long_max_age (over a day), age_beyond_max_age.
+	EndpointCachePolicyDetails struct {
+		Code         string       `json:"code"`
+		CacheControl *string      `json:"cache_control"`
+		MaxAgeS      *int64       `json:"max_age_s"`
+		AgeS         *int64       `json:"age_s"`
+		Confirmation Confirmation `json:"confirmation"`
+	}
+	// EndpointContentTypeDetails belongs to endpoint.content_type.
+	EndpointContentTypeDetails struct {
+		ContentType  *string      `json:"content_type"` // null when the answer named none
+		Confirmation Confirmation `json:"confirmation"`
+	}
+	// DiscoveryMovedDetails belongs to discovery.moved. Codes: same_host,
+	// other_host, other_domain.
+	DiscoveryMovedDetails struct {
+		Code         string       `json:"code"`
+		Document     string       `json:"document"` // URL of the discovery document
+		Before       *string      `json:"before"`   // jwks_uri, masked
+		After        *string      `json:"after"`
+		Confirmation Confirmation `json:"confirmation"`
+	}
+	// DiscoveryIssuerMismatchDetails belongs to discovery.issuer_mismatch. Codes:
+	// trailing_slash, different.
+	DiscoveryIssuerMismatchDetails struct {
+		Code         string       `json:"code"`
+		Document     string       `json:"document"`
+		Configured   string       `json:"configured"`
+		Published    *string      `json:"published"` // null when the document names none
+		Confirmation Confirmation `json:"confirmation"`
+	}
+	// DiscoveryWeakenedDetails belongs to discovery.weakened. Codes:
+	// none_advertised, hmac_advertised, signed_metadata_dropped, pkce_dropped.
+	DiscoveryWeakenedDetails struct {
+		Codes        []string     `json:"codes"`
+		Document     string       `json:"document"`
+		Algs         []string     `json:"algs"` // that are newly advertised
+		Confirmation Confirmation `json:"confirmation"`
+	}
+)
+
+// The details of what the agent says of itself.
+type (
+	// AgentStartedDetails belongs to agent.started.
+	AgentStartedDetails struct {
+		NewState  bool   `json:"new_state"` // the state was made by this start
+		Endpoints int    `json:"endpoints"`
+		Sinks     int    `json:"sinks"`
+		LastAlive *Time  `json:"last_alive"` // when the state was last written before; null for a new state
+		BlindS    *int64 `json:"blind_s"`    // seconds from then to this start
+		Clean     *bool  `json:"clean"`      // whether the run before ended in order
+	}
+	// AgentStoppedDetails belongs to agent.stopped. Of a run that did not end in
+	// order the next run tells, with clean false.
+	AgentStoppedDetails struct {
+		Clean     bool   `json:"clean"`
+		Reason    string `json:"reason"` // signal, error, unclean
+		StartedAt *Time  `json:"started_at"`
+		UptimeS   int64  `json:"uptime_s"`
+		LastAlive *Time  `json:"last_alive"`
+		BlindS    *int64 `json:"blind_s"` // known when the next run tells
+	}
+	// AgentHeartbeatDetails belongs to agent.heartbeat.
+	AgentHeartbeatDetails struct {
+		UptimeS   int64           `json:"uptime_s"`
+		PeriodS   int64           `json:"period_s"` // to the next one: silence longer than twice this is an alarm
+		Endpoints HeartbeatFleet  `json:"endpoints"`
+		Polls     uint64          `json:"polls"` // since the start
+		Failed    uint64          `json:"failed"`
+		LagMS     int64           `json:"lag_ms"` // how late the most overdue poll is
+		Sinks     []HeartbeatSink `json:"sinks"`
+		// Heads are the ends of all event streams, at most 64 of them, sorted by
+		// name; HeadsDigest is SHA-256 over the lines "<stream> <sequence> <hash>\n"
+		// of all of them in that order.
+		Heads       []HeartbeatHead `json:"heads"`
+		HeadsTotal  int             `json:"heads_total"`
+		HeadsDigest string          `json:"heads_digest"` // sha256:<hex>
+		StateBytes  int64           `json:"state_bytes"`
+		Degraded    []string        `json:"degraded"` // codes of the open conditions
+	}
+	// HeartbeatFleet counts endpoints.
+	HeartbeatFleet struct {
+		Total   int `json:"total"`
+		Good    int `json:"good"`    // the last poll was good
+		Failing int `json:"failing"` // the last poll failed
+		Blind   int `json:"blind"`   // no good poll for longer than the limit of agent.gap
+		Unseen  int `json:"unseen"`  // never a good poll
+	}
+	// HeartbeatSink is the place of one sink.
+	HeartbeatSink struct {
+		Name      string `json:"name"`
+		Connected bool   `json:"connected"`
+		Pending   uint64 `json:"pending"`  // events in the journal that it does not have
+		OldestS   int64  `json:"oldest_s"` // age of the oldest of them; 0 when there is none
+	}
+	// HeartbeatHead is the end of one event stream.
+	HeartbeatHead struct {
+		Stream   string `json:"stream"`
+		Sequence uint64 `json:"sequence"`
+		Hash     string `json:"hash"` // sha256:<hex> of the last event
+	}
+	// AgentConfigChangedDetails belongs to agent.config_changed.
+	AgentConfigChangedDetails struct {
+		Outcome          string   `json:"outcome"` // applied, refused
+		Trigger          string   `json:"trigger"` // file, signal, command, start
+		DigestBefore     *string  `json:"digest_before"`
+		DigestAfter      *string  `json:"digest_after"` // null when the file was refused
+		EndpointsAdded   []string `json:"endpoints_added"`
+		EndpointsRemoved []string `json:"endpoints_removed"`
+		EndpointsChanged []string `json:"endpoints_changed"`
+		SinksAdded       []string `json:"sinks_added"`
+		SinksRemoved     []string `json:"sinks_removed"`
+		SinksChanged     []string `json:"sinks_changed"`
+		Shrinks          []string `json:"shrinks"`  // what is watched less than before, in words
+		Problems         []string `json:"problems"` // why the file was refused: file:line:col: text
+	}
+	// AgentDegradedDetails belongs to agent.degraded. Codes: outage (many
+	// endpoints fail together), clock_jump, state_unwritable, sink_backlog,
+	// tls_intercepted.
+	AgentDegradedDetails struct {
+		Code      string   `json:"code"`
+		Subject   *string  `json:"subject"` // the sink
+		Failing   int      `json:"failing"`
+		Due       int      `json:"due"`   // endpoints that were due in the same time
+		Hosts     int      `json:"hosts"` // different hosts among the failing
+		Endpoints []string `json:"endpoints"`
+		Since     *Time    `json:"since"`
+		JumpMS    *int64   `json:"jump_ms"` // of the clock, forwards when positive
+		Pending   *uint64  `json:"pending"` // of the sink
+		Error     *string  `json:"error"`
+	}
+	// AgentGapDetails belongs to agent.gap.
+	AgentGapDetails struct {
+		Cause     string        `json:"cause"` // unreachable, not_running
+		Total     int           `json:"total"` // endpoints that are watched
+		Count     int           `json:"count"` // of them, those that the gap concerns
+		Endpoints []GapEndpoint `json:"endpoints"`
+		LimitS    int64         `json:"limit_s"` // the shortest limit that was passed
+	}
+	// GapEndpoint is one endpoint that was not seen.
+	GapEndpoint struct {
+		Name     string `json:"name"`
+		LastGood *Time  `json:"last_good"` // null: never
+	}
+)
+
 // NewDetails returns a pointer to the zero details of a type, nil for a type
 // that this version does not know.
 func NewDetails(t Type) any {
@@ -159,6 +349,36 @@ func NewDetails(t Type) any {
 		return new(DocumentInvalidDetails)
 	case EndpointUnreachable:
 		return new(EndpointUnreachableDetails)
+	case EndpointDangling:
+		return new(EndpointDanglingDetails)
+	case EndpointRedirected:
+		return new(EndpointRedirectedDetails)
+	case EndpointCertificateChanged:
+		return new(EndpointCertificateChangedDetails)
+	case EndpointTLSInvalid:
+		return new(EndpointTLSInvalidDetails)
+	case EndpointCachePolicy:
+		return new(EndpointCachePolicyDetails)
+	case EndpointContentType:
+		return new(EndpointContentTypeDetails)
+	case DiscoveryMoved:
+		return new(DiscoveryMovedDetails)
+	case DiscoveryIssuerMismatch:
+		return new(DiscoveryIssuerMismatchDetails)
+	case DiscoveryWeakened:
+		return new(DiscoveryWeakenedDetails)
+	case AgentStarted:
+		return new(AgentStartedDetails)
+	case AgentStopped:
+		return new(AgentStoppedDetails)
+	case AgentHeartbeat:
+		return new(AgentHeartbeatDetails)
+	case AgentConfigChanged:
+		return new(AgentConfigChangedDetails)
+	case AgentDegraded:
+		return new(AgentDegradedDetails)
+	case AgentGap:
+		return new(AgentGapDetails)
 	}
 	return nil
 }

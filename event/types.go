@@ -26,8 +26,28 @@ const (
 	SetEmptied   Type = "set.emptied"
 	SetAmbiguous Type = "set.ambiguous"
 
-	DocumentInvalid     Type = "document.invalid"
-	EndpointUnreachable Type = "endpoint.unreachable"
+	DocumentInvalid            Type = "document.invalid"
+	EndpointUnreachable        Type = "endpoint.unreachable"
+	EndpointDangling           Type = "endpoint.dangling"
+	EndpointRedirected         Type = "endpoint.redirected"
+	EndpointCertificateChanged Type = "endpoint.certificate_changed"
+	EndpointTLSInvalid         Type = "endpoint.tls_invalid"
+	EndpointCachePolicy        Type = "endpoint.cache_policy"
+	EndpointContentType        Type = "endpoint.content_type"
+
+	DiscoveryMoved          Type = "discovery.moved"
+	DiscoveryIssuerMismatch Type = "discovery.issuer_mismatch"
+	DiscoveryWeakened       Type = "discovery.weakened"
+)
+
+// The types of the agent itself: they stand in the stream AgentStream.
+const (
+	AgentStarted       Type = "agent.started"
+	AgentStopped       Type = "agent.stopped"
+	AgentHeartbeat     Type = "agent.heartbeat"
+	AgentConfigChanged Type = "agent.config_changed"
+	AgentDegraded      Type = "agent.degraded"
+	AgentGap           Type = "agent.gap"
 )
 
 // Types lists every type this version can publish, in the order of the
@@ -38,7 +58,10 @@ func Types() []Type {
 		KeyAdded, KeyRemoved, KeyMutated, KeyRelabelled, KeyAltered, KeyReencoded,
 		KeyCertificateChanged, KeyReappeared, KeyKidReused, KeyPrivate, KeyUnparseable,
 		SetReplaced, SetEmptied, SetAmbiguous,
-		DocumentInvalid, EndpointUnreachable,
+		DocumentInvalid, EndpointUnreachable, EndpointDangling, EndpointRedirected, EndpointCertificateChanged,
+		EndpointTLSInvalid, EndpointCachePolicy, EndpointContentType,
+		DiscoveryMoved, DiscoveryIssuerMismatch, DiscoveryWeakened,
+		AgentStarted, AgentStopped, AgentHeartbeat, AgentConfigChanged, AgentDegraded, AgentGap,
 	}
 }
 

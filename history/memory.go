@@ -47,6 +47,7 @@ type Memory struct {
 	FlipCount  uint64 // of all times; Flips holds the last ones
 	Conditions []*Condition
 	Pending    *Pending
+	Learned    Learned
 }
 
 // Sighting is when some material was seen. Times are of good polls.
@@ -118,6 +119,7 @@ type Pending struct {
 	// removal is no news.
 	Replaced []jwks.Identity
 	Remote   string // address that answered
+	Facts    []byte // of the answer, JSON; the rules' own
 }
 
 // Clone returns a copy that shares nothing that a step changes.

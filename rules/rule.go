@@ -18,7 +18,7 @@ import (
 	"github.com/jwkswatch/jwkswatch/jwks"
 )
 
-// Rule is one entry of the book. Exactly one of Inspect and Judge is set.
+// Rule is one entry of the book. Exactly one of Inspect, Observe and Judge is set.
 type Rule struct {
 	ID        string // stable: SIEMs pivot on it
 	Type      event.Type
@@ -31,6 +31,10 @@ type Rule struct {
 	// Inspect finds what is wrong with one document alone. What it finds is a
 	// condition: it opens once and closes once.
 	Inspect func(*jwks.Set) []Flaw
+	// Observe finds what is wrong with the way of one answer, or with the way to
+	// none. Also a condition. Facts is nil when the poll failed, Failure when it
+	// did not.
+	Observe func(*Sight) []Flaw
 	// Judge finds what happened in one step.
 	Judge func(*Case) []Finding
 }
@@ -38,9 +42,16 @@ type Rule struct {
 // Policy is what is configured for an endpoint.
 type Policy struct {
 	Endpoint string // its name
-	URL      string // of the key set
+	// URL is what is configured: of the key set, or the issuer. Another one is
+	// a new baseline; where discovery leads is not configured.
+	URL      string
+	Issuer   string // "" when the key set is configured
+	Site     string // registrable domain of the issuer
 	Interval time.Duration
 	Tier     string // low, standard or critical
+	// Degraded says that the agent itself is in trouble: what fails now is
+	// explained by that.
+	Degraded bool
 }
 
 // Case is one step as the rules see it.
@@ -57,6 +68,7 @@ type Case struct {
 	Replaced *Replaced // no signing key survived
 	Emptied  *Emptied
 	MaxAge   time.Duration // of the answer's Cache-Control; 0 when it had none
+	Facts    *Facts        // of the answer that first showed what the case is about; nil without one
 	Seen     event.Confirmation
 	Opened   []Flaw     // with Seen set
 	Old      []jwks.Key // the old document, when nothing else is remembered
@@ -82,12 +94,28 @@ type Replaced struct{ Before, After, Mutated int }
 // Emptied tells of a set that became empty, or always was.
 type Emptied struct{ Known int }
 
-// Failure is a row of failed polls.
+// Failure is a row of failed polls. The rest says what the last one showed.
 type Failure struct {
-	Phase string // resolve, dial, refused, tls, status, read, size, timeout
-	Error string
-	Count int       // in a row, this one included
-	Since time.Time // of the first
+	Phase string    `json:"phase"` // resolve, dial, refused, tls, status, read, size, timeout, discovery
+	Error string    `json:"error"`
+	Count int       `json:"count"` // in a row, this one included
+	Since time.Time `json:"since"` // of the first
+
+	// Code is nxdomain, expired, not_yet_valid, wrong_name, unknown_ca,
+	// pin_mismatch, redirect or "".
+	Code     string           `json:"code,omitempty"`
+	Host     string           `json:"host,omitempty"` // that was asked
+	Evidence *event.Transport `json:"evidence,omitempty"`
+	// OthersResolve says that the resolver answers for other names.
+	OthersResolve bool      `json:"others_resolve,omitempty"`
+	LeafSPKI      string    `json:"leaf_spki,omitempty"` // hex, of the certificate that was refused
+	LeafIssuer    string    `json:"leaf_issuer,omitempty"`
+	LeafNotAfter  time.Time `json:"leaf_not_after,omitzero"`
+	Redirect      *Redirect `json:"redirect,omitempty"`
+	// Row counts the failures in a row that had the same code, and RowSince is
+	// the time of the first of them.
+	Row      int       `json:"row,omitempty"`
+	RowSince time.Time `json:"row_since,omitzero"`
 }
 
 // Flaw is one thing wrong with one document. Two answers have the same flaw
@@ -124,12 +152,24 @@ type Finding struct {
 	Message   string
 	Details   any
 	Failure   *Failure
+	// Evidence is that of the answer which first showed it; nil for the one
+	// that is judged now.
+	Evidence *event.Transport
 	// Condition is what opens or closes, in the memory of the outcome.
 	Condition *history.Condition
 	Closing   bool
 	When
 
 	opens []string // the flaws of the condition that it opens
+}
+
+// Sight is one poll as the rules of the way see it.
+type Sight struct {
+	Policy  Policy
+	Before  *history.Memory
+	At      time.Time
+	Facts   *Facts
+	Failure *Failure
 }
 
 // KeyFact is a key and when it was seen.

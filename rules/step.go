@@ -36,6 +36,9 @@ type Observation struct {
 	GoodInARow int           // good polls in a row, this one included
 	Remote     string        // address that answered
 	MaxAge     time.Duration // of Cache-Control; 0 when there was none
+	Facts      *Facts        // of the answer, or of the discovery before a failure; may be nil
+	// DiscoveredInARow counts the polls in a row whose discovery was good.
+	DiscoveredInARow int
 }
 
 // Outcome is what a step made of an observation.

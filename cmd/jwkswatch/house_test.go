@@ -21,8 +21,8 @@ var layers = map[string]int{
 	"jwks": 0, "event": 0, "state": 0, "lab": 0,
 	"diff": 1, "history": 1, "state/bolt": 1, "state/statetest": 1,
 	"fetch": 2, "rules": 2,
-	"watcher": 3, "sinks": 3,
-	"configs":       4,
+	"watcher": 3, "sinks": 3, "query": 3,
+	"configs": 4, "agent": 4, "control": 4, "web": 4,
 	"cmd/jwkswatch": 5,
 }
 
