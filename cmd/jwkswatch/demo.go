@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"github.com/jwkswatch/jwkswatch/configs"
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/fetch"
 	"github.com/jwkswatch/jwkswatch/lab"
@@ -156,15 +157,10 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err := d.subscribe(ctx, broker.ClientURL()); err != nil {
 		return fmt.Errorf("reading from NATS: %w", err)
 	}
-	a, closeSink, err := d.agent(ctx, filepath.Join(dir, "state.db"), url, broker.ClientURL())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeSink()) }()
 	d.story.open(url, broker.ClientURL())
 	watching, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
-	go func() { done <- a.run(watching) }()
+	go func() { done <- d.watch(watching, filepath.Join(dir, "state.db"), url, broker.ClientURL()) }()
 	err = d.play(ctx, play)
 	stop()
 	return errors.Join(err, <-done)
@@ -207,32 +203,36 @@ func (d *demo) subscribe(ctx context.Context, url string) error {
 	return err
 }
 
-// agent is the daemon, wired as run wires it, with a faster clock.
-func (d *demo) agent(ctx context.Context, path, url, broker string) (*agent, func() error, error) {
+// watch is the daemon without its tools: the same watcher, state and delivery
+// as run's, with a faster clock. It watches until the context ends.
+func (d *demo) watch(ctx context.Context, path, url, broker string) (err error) {
 	db, err := bolt.Open(ctx, bolt.Options{Path: path})
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
+	defer func() { err = errors.Join(err, db.Close()) }()
 	log := zerolog.New(d.story.ops()).Level(zerolog.ErrorLevel)
-	sink, err := sinks.OpenNATS(sinks.NATSConfig{URL: broker, Stream: demoStream, Instance: "demo"}, log)
+	post := couriers{db: db, instance: "demo", log: log}
+	made, err := post.open(ctx, []configs.Sink{{
+		Name: "demo", Type: configs.TypeNATS, From: configs.FromBeginning,
+		NATS: &configs.NATS{URL: broker, Stream: demoStream, Subject: sinks.DefaultPrefix},
+	}})
 	if err != nil {
-		return nil, nil, errors.Join(err, db.Close())
+		return err
 	}
+	post.run(made)
 	in := db.Installation()
-	return &agent{
-		db: db, log: log,
-		watcher: &watcher.Watcher{
-			Endpoints: []watcher.Endpoint{{
-				Name: demoEndpoint, Interval: demoInterval, Tier: "standard",
-				Target: fetch.Target{URL: url, Policy: fetch.Policy{AllowPrivate: true}},
-			}},
-			Fetch: &fetch.Client{UserAgent: "jwkswatch-demo"}, Store: db, Book: rules.Book(),
-			IDs:      event.Identifier{Key: in.Key, Epoch: in.Epoch},
-			Observer: watcher.Observer{Name: "demo", Version: version(), ConfigDigest: digest([32]byte{})},
-			Log:      log, Look: func(time.Duration) time.Duration { return demoLook },
-		},
-		deliveries: []*sinks.Delivery{{Store: db, Sink: sink, From: sinks.FromBeginning, Log: log}},
-	}, sink.Close, nil
+	w := &watcher.Watcher{
+		Endpoints: []watcher.Endpoint{{
+			Name: demoEndpoint, Interval: demoInterval, Tier: "standard",
+			Target: fetch.Target{URL: url, Policy: fetch.Policy{AllowPrivate: true}},
+		}},
+		Fetch: &fetch.Client{UserAgent: "jwkswatch-demo"}, Store: db, Book: rules.Book(),
+		IDs:      event.Identifier{Key: in.Key, Epoch: in.Epoch},
+		Observer: watcher.Observer{Name: "demo", Version: version(), ConfigDigest: digest([32]byte{})},
+		Log:      log, Look: func(time.Duration) time.Duration { return demoLook },
+	}
+	return errors.Join(w.Run(ctx), post.end())
 }
 
 // play plays act after act and holds each to what must arrive.

@@ -158,8 +158,8 @@ func built(t *testing.T) string {
 	return path
 }
 
-// daemon is a jwkswatch process.
-type daemon struct {
+// process is a jwkswatch process.
+type process struct {
 	cmd  *exec.Cmd
 	out  *lines // events
 	errs *lines // operations
@@ -183,9 +183,9 @@ func (l *lines) String() string {
 	return l.buf.String()
 }
 
-func startDaemon(t *testing.T, config string) *daemon {
+func startDaemon(t *testing.T, config string) *process {
 	t.Helper()
-	d := &daemon{cmd: exec.Command(built(t), "run", "-c", config), out: &lines{}, errs: &lines{}}
+	d := &process{cmd: exec.Command(built(t), "run", "-c", config), out: &lines{}, errs: &lines{}}
 	d.cmd.Stdout, d.cmd.Stderr = d.out, d.errs
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -200,13 +200,13 @@ func startDaemon(t *testing.T, config string) *daemon {
 }
 
 // kill ends the process as a power switch does.
-func (d *daemon) kill() {
+func (d *process) kill() {
 	_ = d.cmd.Process.Kill()
 	_ = d.cmd.Wait()
 }
 
 // stop asks the process to end and returns its exit code.
-func (d *daemon) stop(t *testing.T) int {
+func (d *process) stop(t *testing.T) int {
 	t.Helper()
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -224,7 +224,7 @@ func (d *daemon) stop(t *testing.T) int {
 }
 
 // logged parses the event lines of the log sink.
-func (d *daemon) logged(t *testing.T) []*event.Event {
+func (d *process) logged(t *testing.T) []*event.Event {
 	t.Helper()
 	var out []*event.Event
 	for line := range strings.Lines(d.out.String()) {

@@ -20,8 +20,6 @@ import (
 	"github.com/jwkswatch/jwkswatch/configs"
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/fetch"
-	"github.com/jwkswatch/jwkswatch/rules"
-	"github.com/jwkswatch/jwkswatch/sinks"
 	"github.com/jwkswatch/jwkswatch/state/bolt"
 	"github.com/jwkswatch/jwkswatch/watcher"
 )
@@ -73,18 +71,15 @@ func run(ctx context.Context, c *configs.Config, out, errs io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("opening the state: %w", err)
 	}
-	a, closeSinks, err := wire(c, db, out, log)
-	if err != nil {
-		return errors.Join(err, db.Close())
-	}
+	d := newDaemon(c, db, out, log)
 	log.Info().Str("version", version()).Int("endpoints", len(c.Endpoints)).Int("sinks", len(c.Sinks)).
 		Str("state", c.State.Path).Str("config_digest", digest(c.Digest)).Msg("watching")
 	var side sync.WaitGroup
 	side.Go(func() { prune(ctx, db, c, log) })
 	side.Go(func() { hangups(ctx, log) })
-	err = a.run(ctx)
+	err = d.run(ctx, c)
 	side.Wait()
-	err = errors.Join(err, closeSinks())
+	err = errors.Join(err, db.Close())
 	log.Info().Err(err).Msg("stopped")
 	return err
 }
@@ -106,45 +101,12 @@ func (l library) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// wire makes the agent that a configuration describes.
-func wire(c *configs.Config, db *bolt.DB, out io.Writer, log zerolog.Logger) (*agent, func() error, error) {
-	in := db.Installation()
-	a := &agent{db: db, log: log, watcher: &watcher.Watcher{
-		Fetch: &fetch.Client{UserAgent: "jwkswatch/" + version()}, Store: db, Book: rules.Book(),
-		IDs: event.Identifier{Key: in.Key, Epoch: in.Epoch}, Log: log,
-		Observer: watcher.Observer{
-			Name: c.Observer.Name, Vantage: c.Observer.Vantage, Version: version(), ConfigDigest: digest(c.Digest),
-		},
-	}}
-	for _, e := range c.Endpoints {
-		a.watcher.Endpoints = append(a.watcher.Endpoints, endpoint(e))
+func endpoints(list []configs.Endpoint) []watcher.Endpoint {
+	var out []watcher.Endpoint
+	for _, e := range list {
+		out = append(out, endpoint(e))
 	}
-	var opened []*sinks.NATS
-	closeAll := func() error {
-		var errs []error
-		for _, s := range opened {
-			errs = append(errs, s.Close())
-		}
-		return errors.Join(errs...)
-	}
-	for _, s := range c.Sinks {
-		d := &sinks.Delivery{Store: db, From: sinks.From(s.From), Log: log}
-		switch s.Type {
-		case configs.TypeLog:
-			d.Sink = &sinks.Log{Sink: s.Name, Writer: out}
-		case configs.TypeNATS:
-			n, err := sinks.OpenNATS(natsConfig(s, c.Observer.Name), log)
-			if err != nil {
-				return nil, nil, errors.Join(err, closeAll())
-			}
-			opened = append(opened, n)
-			d.Sink = n
-		default:
-			return nil, nil, errors.Join(fmt.Errorf("sink %s: unknown type %q", s.Name, s.Type), closeAll())
-		}
-		a.deliveries = append(a.deliveries, d)
-	}
-	return a, closeAll, nil
+	return out
 }
 
 func endpoint(e configs.Endpoint) watcher.Endpoint {
@@ -159,17 +121,6 @@ func endpoint(e configs.Endpoint) watcher.Endpoint {
 	}
 	return watcher.Endpoint{
 		Name: e.Name, Target: t, Interval: e.Interval, Tier: e.Tier, Owner: e.Owner, Group: e.Group, Labels: e.Labels,
-	}
-}
-
-func natsConfig(s configs.Sink, instance string) sinks.NATSConfig {
-	n := s.NATS
-	return sinks.NATSConfig{
-		Sink: s.Name, URL: n.URL, Stream: n.Stream, Prefix: n.Subject, Manage: sinks.Manage(n.Manage),
-		Instance: instance, Insecure: n.Insecure,
-		CredentialsFile: n.CredentialsFile, NkeySeedFile: n.NkeyFile, TokenFile: n.TokenFile,
-		User: n.User, PasswordFile: n.PasswordFile,
-		CAFile: n.TLS.CAFile, CertFile: n.TLS.CertFile, KeyFile: n.TLS.KeyFile, HandshakeFirst: n.TLS.HandshakeFirst,
 	}
 }
 

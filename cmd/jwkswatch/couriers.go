@@ -1,0 +1,160 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/rs/zerolog"
+
+	"github.com/jwkswatch/jwkswatch/configs"
+	"github.com/jwkswatch/jwkswatch/sinks"
+	"github.com/jwkswatch/jwkswatch/state/bolt"
+)
+
+// couriers carry the journal to the sinks. Sinks come and go with the
+// configuration; each keeps its cursor in the state.
+type couriers struct {
+	db       *bolt.DB
+	out      io.Writer // of log sinks
+	instance string    // name of the observer, for NATS
+	log      zerolog.Logger
+
+	mu      sync.Mutex
+	running map[string]*courier
+}
+
+// courier is one delivery that runs.
+type courier struct {
+	*sinks.Delivery
+	config configs.Sink
+	close  func() error
+	stop   context.CancelFunc
+	done   chan struct{}
+	err    error // set before done is closed
+}
+
+// open makes the deliveries of the sinks and fixes the cursors of new ones, so
+// that what is committed from now on is theirs, even when they cannot be
+// reached for a day. Nothing runs yet; on an error nothing is left open.
+func (c *couriers) open(ctx context.Context, list []configs.Sink) (made []*courier, err error) {
+	defer func() {
+		if err != nil {
+			for _, m := range made {
+				err = errors.Join(err, m.close())
+			}
+			made = nil
+		}
+	}()
+	for _, s := range list {
+		m, err := c.make(s)
+		if err != nil {
+			return made, fmt.Errorf("sink %s: %w", s.Name, err)
+		}
+		made = append(made, m)
+		if err := m.Prepare(ctx); err != nil {
+			return made, fmt.Errorf("preparing sink %s: %w", s.Name, err)
+		}
+	}
+	return made, nil
+}
+
+func (c *couriers) make(s configs.Sink) (*courier, error) {
+	m := &courier{
+		Delivery: &sinks.Delivery{Store: c.db, From: sinks.From(s.From), Log: c.log},
+		config:   s, close: func() error { return nil }, done: make(chan struct{}),
+	}
+	switch s.Type {
+	case configs.TypeLog:
+		m.Sink = &sinks.Log{Sink: s.Name, Writer: c.out}
+	case configs.TypeNATS:
+		n, err := sinks.OpenNATS(natsConfig(s, c.instance), c.log)
+		if err != nil {
+			return nil, err
+		}
+		m.Sink, m.close = n, n.Close
+	default:
+		return nil, fmt.Errorf("unknown type %q", s.Type)
+	}
+	return m, nil
+}
+
+// run starts deliveries that were opened.
+func (c *couriers) run(list []*courier) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running == nil {
+		c.running = map[string]*courier{}
+	}
+	for _, m := range list {
+		ctx, stop := context.WithCancel(context.Background())
+		m.stop = stop
+		c.running[m.config.Name] = m
+		go func() {
+			defer close(m.done)
+			if err := m.Run(ctx); err != nil {
+				m.err = fmt.Errorf("sink %s: %w", m.config.Name, err)
+			}
+			m.err = errors.Join(m.err, m.close())
+		}()
+	}
+}
+
+// end stops the named deliveries, all when there are no names, and waits until
+// each has sent what the journal holds, or its grace is over.
+func (c *couriers) end(names ...string) error {
+	c.mu.Lock()
+	var list []*courier
+	for name, m := range c.running {
+		if len(names) == 0 || slices.Contains(names, name) {
+			list = append(list, m)
+			delete(c.running, name)
+		}
+	}
+	c.mu.Unlock()
+	for _, m := range list {
+		m.stop()
+	}
+	var errs []error
+	for _, m := range list {
+		<-m.done
+		errs = append(errs, m.err)
+	}
+	return errors.Join(errs...)
+}
+
+// list returns the running deliveries by name.
+func (c *couriers) list() []*courier {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []*courier
+	for _, m := range c.running {
+		out = append(out, m)
+	}
+	slices.SortFunc(out, func(a, b *courier) int { return cmp.Compare(a.config.Name, b.config.Name) })
+	return out
+}
+
+// names are the cursors that hold old events back.
+func (c *couriers) names() []string {
+	var out []string
+	for _, m := range c.list() {
+		out = append(out, m.config.Name)
+	}
+	return out
+}
+
+func natsConfig(s configs.Sink, instance string) sinks.NATSConfig {
+	n := s.NATS
+	return sinks.NATSConfig{
+		Sink: s.Name, URL: n.URL, Stream: n.Stream, Prefix: n.Subject, Manage: sinks.Manage(n.Manage),
+		Instance: instance, Insecure: n.Insecure,
+		CredentialsFile: n.CredentialsFile, NkeySeedFile: n.NkeyFile, TokenFile: n.TokenFile,
+		User: n.User, PasswordFile: n.PasswordFile,
+		CAFile: n.TLS.CAFile, CertFile: n.TLS.CertFile, KeyFile: n.TLS.KeyFile, HandshakeFirst: n.TLS.HandshakeFirst,
+	}
+}
