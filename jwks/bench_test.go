@@ -28,6 +28,9 @@ func BenchmarkParse(b *testing.B) {
 		"nested":   `{"keys":[` + strings.Repeat("[", 60) + strings.Repeat(`{"b":1,"a":"\n"},`, 4<<20/17) + "1" + strings.Repeat("]", 60) + `]}`,
 		"privates": `{"keys":[{"kty":"RSA",` + strings.Repeat(`"d":"x",`, 4<<20/8) + `"b":1}]}`,
 		"pem":      `{"keys":["` + strings.Repeat(`PRIVATE KEY-----`, 4<<20/16) + `"]}`,
+		"dashes":   `{"keys":["` + strings.Repeat("----", 1<<20) + `"]}`,
+		"names":    `{"keys":[{` + strings.Repeat(`"----":"----",`, 4<<20/14) + `"b":1}]}`,
+		"lines":    `{"a":1` + strings.Repeat(`,"keys":["PRIVATE KEY----"]`, 4<<20/27) + `}`,
 		"colons":   `{` + strings.Repeat(`"d`, 1<<20) + strings.Repeat(`:`, 2<<20),
 		"spaces":   `{"keys":[` + strings.Repeat(" ", 4<<20) + `]}`,
 	}

@@ -5,9 +5,36 @@ import (
 	"strings"
 )
 
-// privateText marks a private key in PEM (RFC 7468), of whatever kind: the
-// words end every such label.
-const privateText = "PRIVATE KEY-----"
+// dashes stand on both sides of every armour: five in PEM (RFC 7468, section 3)
+// and OpenPGP (RFC 9580, section 6.2.1), four and a space in SSH2 (RFC 4716,
+// section 3.2).
+const dashes = "----"
+
+// holdsArmour reports whether text holds the header or the end of an armoured
+// private key, in any case: "PRIVATE KEY" ends the label of all kinds in PEM
+// (PKCS #1, PKCS #8 also when encrypted, SEC 1, OpenSSH), and "PRIVATE KEY BLOCK"
+// that of OpenPGP. Work is linear in the text.
+func holdsArmour(text []byte) bool {
+	for {
+		label, rest, ok := bytes.Cut(text, []byte(dashes))
+		if !ok {
+			return false
+		}
+		label, _ = cutSuffixFold(bytes.TrimRight(label, " \t"), " BLOCK")
+		if _, ok := cutSuffixFold(label, "PRIVATE KEY"); ok {
+			return true
+		}
+		text = rest
+	}
+}
+
+func cutSuffixFold(text []byte, suffix string) (before []byte, ok bool) {
+	n := len(text) - len(suffix)
+	if n < 0 || !bytes.EqualFold(text[n:], []byte(suffix)) {
+		return text, false
+	}
+	return text[:n], true
+}
 
 // privateName returns the canonical name of a member that carries private or
 // symmetric material (RFC 7518 section 6, RFC 9964), in any case: decoders that
@@ -45,13 +72,13 @@ func emptyValue(raw []byte) bool {
 }
 
 // holdsPrivateText reports whether a JSON string, given with its quotes, holds
-// a private key: PEM, or a private JSON Web Key as text within text.
+// a private key: armoured, or a private JSON Web Key as text within text.
 func holdsPrivateText(raw []byte) bool {
 	if bytes.IndexByte(raw, '\\') < 0 {
-		return bytes.Contains(raw, []byte(privateText))
+		return holdsArmour(raw)
 	}
 	text := unquote(raw)
-	if bytes.Contains(text, []byte(privateText)) {
+	if holdsArmour(text) {
 		return true
 	}
 	return bytes.Contains(text, []byte(`"kty"`)) && namesPrivate(text)
@@ -63,7 +90,7 @@ func looksSecret(body []byte) bool {
 	if bytes.IndexByte(body, 0) >= 0 { // UTF-16 and UTF-32
 		body = bytes.ReplaceAll(body, []byte{0}, nil)
 	}
-	return bytes.Contains(body, []byte(privateText)) || namesPrivate(body)
+	return holdsArmour(unescape(body)) || namesPrivate(body)
 }
 
 // namesPrivate reports whether a quoted private member name stands before a

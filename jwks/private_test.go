@@ -60,6 +60,10 @@ func leaks() []leak {
 		in("PEM in a label", `"x5u":"`+pem+`"`, nil, "private_key_text /keys/0/x5u"),
 		in("PEM by lines", `"key":["-----BEGIN PRIVATE KEY-----",`+v+`,"-----END PRIVATE KEY-----"]`, nil, "private_key_text /keys/0/key/0"),
 		in("PEM as a name", `"`+pem+`":1`, nil, "private_key_text /keys/0/[redacted]"),
+		in("PEM header as a name", `"-----BEGIN RSA PRIVATE KEY-----":`+v, nil, "private_key_text /keys/0/[redacted]"),
+		in("PEM header as a name of lines", `"-----BEGIN PRIVATE KEY-----":[1,`+v+`]`, nil, "private_key_text /keys/0/[redacted]"),
+		in("PEM header as a name of an object", `"a":{"-----BEGIN PRIVATE KEY-----":{"`+canary+`":`+v+`}}`, nil, "private_key_text /keys/0/a/[redacted]"),
+		in("PEM header as a name of nothing", `"-----BEGIN PRIVATE KEY-----":"","b":[null]`, nil, "private_key_text /keys/0/[redacted]"),
 		in("key within text", `"key":"{\"kty\":\"EC\",\"d\":\"`+canary+`\"}"`, nil, "private_key_text /keys/0/key"),
 		in("k beside RSA", `"k":`+v, nil),
 		in("nested k beside RSA", `"a":{"k":`+v+`}`, nil),
@@ -99,6 +103,15 @@ func leaks() []leak {
 			"not_object /keys/0", "private_member /keys/0/0/d", "symmetric_key /keys/0/1/k",
 		}, nil},
 		{"entry of PEM", string(doc(`"` + pem + `"`)), ShapeJWKS, nil, []string{"not_object /keys/0", "private_key_text /keys/0"}, nil},
+		{
+			"entries of lines", string(doc(`"-----BEGIN PRIVATE KEY-----"`, v, `{"kty":"RSA","d":`+v+`}`, v+" ", `"-----END PRIVATE KEY-----"`)),
+			ShapeJWKS, nil,
+			[]string{"not_object /keys/0", "private_key_text /keys/0"},
+			[]string{"missing_kid /keys/0"},
+		},
+		{"entries of lines, the end alone", string(doc(v, `"-----END PRIVATE KEY-----"`)), ShapeJWKS, nil, []string{"not_object /keys/0", "private_key_text /keys/0"}, nil},
+		{"header as a name beside keys", `{"keys":[],"-----BEGIN PRIVATE KEY-----":` + v + `}`, ShapeJWKS, nil, nil, []string{"stray_private_member /[redacted]"}},
+		{"header as the name of keys", `{"-----BEGIN PRIVATE KEY-----":[{"kid":` + v + `}]}`, ShapeNoKeys, nil, nil, []string{"stray_private_member /[redacted]"}},
 		{"beside keys", `{"keys":[],"d":` + v + `,"k":` + v + `}`, ShapeJWKS, nil, nil, []string{"stray_private_member /d", "stray_private_member /k"}},
 		{"deep beside keys", `{"keys":[],"a":[{"kty":"EC","d":` + v + `,"k":1}]}`, ShapeJWKS, nil, nil, []string{"stray_private_member /a/0/d"}},
 		{"PEM beside keys", `{"keys":[],"key":"` + pem + `"}`, ShapeJWKS, nil, nil, []string{"stray_private_member /key"}},
@@ -112,6 +125,8 @@ func leaks() []leak {
 		{"too many", `{"keys":[` + strings.Repeat(`{},`, MaxKeys) + `{"d":` + v + `}]}`, ShapeTooMany, nil, nil, []string{"stray_private_member /keys/4096/d"}},
 		{"trailing", `{"keys":[{"d":` + v + `}]};`, ShapeTrailing, nil, nil, nil},
 		{"truncated", `{"keys":[{"d":` + v, ShapeTruncated, nil, nil, nil},
+		{"truncated, escaped PEM", `{"keys":["-----BEGIN \u0050RIVATE KEY\u002d---- ` + canary, ShapeTruncated, nil, nil, nil},
+		{"page with OpenPGP", "<pre>-----BEGIN PGP PRIVATE KEY BLOCK-----\n" + canary, ShapeHTML, nil, nil, nil},
 		{"too deep", `{"d":` + v + `,"a":` + strings.Repeat("[", 70), ShapeTooDeep, nil, nil, nil},
 		{"too deep in a private member", `{"keys":[{"d":` + strings.Repeat("[", 62) + strings.Repeat("]", 62) + `}]}`, ShapeTooDeep, nil, nil, nil},
 		{"single quotes", `{'d': '` + canary + `'}`, ShapeNotJSON, nil, nil, nil},
@@ -156,6 +171,55 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// Every kind of armour is found wherever text can stand, and takes with it what
+// it names and what surrounds it.
+func TestArmours(t *testing.T) {
+	t.Parallel()
+	v := `"` + canary + `"`
+	places := map[string]string{
+		"value":         `{"keys":[{"kty":"EC","kid":"a","x":"%s"}]}`,
+		"label":         `{"keys":[{"kty":"EC","kid":"%s"}]}`,
+		"certificate":   `{"keys":[{"kty":"EC","x5c":["%s"]}]}`,
+		"name":          `{"keys":[{"kty":"EC","%s":` + v + `}]}`,
+		"name of array": `{"keys":[{"kty":"EC","%s":[` + v + `]}]}`,
+		"lines":         `{"keys":[{"kty":"EC","a":["%s",` + v + `]}]}`,
+		"entries":       `{"keys":["%s",` + v + `]}`,
+		"beside":        `{"keys":[],"a":{"b":["%s"]}}`,
+		"name beside":   `{"keys":[],"%s":` + v + `}`,
+		"no set":        `["%s",` + v + `]`,
+		"text":          `"%s"`,
+	}
+	for _, label := range []string{
+		"-----BEGIN PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----", "-----BEGIN EC PRIVATE KEY-----", "-----BEGIN DSA PRIVATE KEY-----",
+		"-----BEGIN ENCRYPTED PRIVATE KEY-----", "-----BEGIN OPENSSH PRIVATE KEY-----", "-----BEGIN PGP PRIVATE KEY BLOCK-----",
+		"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----", "-----begin private key-----", "-----END PGP PRIVATE KEY BLOCK-----",
+	} {
+		for where, format := range places {
+			for _, armour := range []string{label, strings.ReplaceAll(label, "----", `\u002d---`), strings.ReplaceAll(label, "K", `\u004B`)} {
+				text := armour + `\nVersion: 1\n\n` + canary + `\n`
+				s := checkParse(t, []byte(strings.ReplaceAll(format, "%s", text)))
+				if !s.HeldSecret {
+					t.Errorf("%s as %s: no secret was held", armour, where)
+				}
+				wantNoTrace(t, s, canary)
+			}
+		}
+	}
+}
+
+// Lines of a private key among the entries do not touch the entries that are
+// keys.
+func TestLinesAmongEntries(t *testing.T) {
+	t.Parallel()
+	plain := one(t, rsaKey(1, "a"))
+	s := checkParse(t, doc(`"-----BEGIN PRIVATE KEY-----"`, rsaKey(1, "a", `"d":"`+canary+`","b":"b"`), `"`+canary+`"`))
+	wantNoTrace(t, s, canary)
+	if len(s.Keys) != 3 || s.Keys[1].ID != plain.ID {
+		t.Fatalf("%d keys, the second of identity %s, want 3 and %s", len(s.Keys), s.Keys[1].ID, plain.ID)
+	}
+	wantDefects(t, "key", s.Keys[1].Defects, "private_member /keys/1/d")
+}
+
 // A private member beside the public ones changes no identity, and two secrets
 // cannot be told apart from what is kept.
 func TestSecretsAndIdentity(t *testing.T) {
@@ -185,6 +249,8 @@ func TestNoSecret(t *testing.T) {
 		"empty values":     string(doc(rsaKey(1, "a", `"d":"","p":null,"q":[ ],"dp":{ },"oth":[],"hasPrivateKey":false,"k":false`))),
 		"longer names":     string(doc(rsaKey(1, "a", `"id":"x","priv2":"x","kd":"x","data":"x"`))),
 		"certificate":      `{"a":"-----BEGIN CERTIFICATE-----"}`,
+		"public OpenPGP":   `{"a":"-----BEGIN PGP PUBLIC KEY BLOCK-----"}`,
+		"words and dashes": `{"a":"the private key -- is elsewhere: -- PRIVATE KEY BLOCKS -----, PRIVATE KEYS-----, PRIVATE KEY"}`,
 		"public PEM":       `{"a":"-----BEGIN PUBLIC KEY-----"}`,
 		"public, as text":  string(doc(rsaKey(1, "a", `"t":"{\"kty\":\"RSA\",\"n\":\"x\"}"`))),
 		"page":             `<p id="d">time: 12</p>`,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -62,9 +63,9 @@ func scan(body []byte) found {
 		body: body,
 		dec: jsontext.NewDecoder(bytes.NewBuffer(body),
 			jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)),
-		// Without the marker, an escape that could spell it, or JSON within
-		// a string (which needs escapes too), no string needs a look.
-		seek: bytes.Contains(body, []byte(privateText)) || bytes.IndexByte(body, '\\') >= 0,
+		// Without the dashes of an armour, an escape that could spell them, or
+		// JSON within a string (which needs escapes too), no string needs a look.
+		seek: bytes.Contains(body, []byte(dashes)) || bytes.IndexByte(body, '\\') >= 0,
 	}
 	if f, ok := s.tokens(); !ok {
 		return f
@@ -162,13 +163,36 @@ func (s *scanner) close(end int) {
 		if f.filled {
 			s.cuts = append(s.cuts, cut{start: f.start, end: end})
 		}
-	case f.text && !f.keys:
+	case f.text && f.keys:
+		s.cutLines(f.start, end)
+	case f.text:
 		// A private key written line by line: the other lines go with it.
 		for len(s.cuts) > 0 && s.cuts[len(s.cuts)-1].start >= f.start {
 			s.cuts = s.cuts[:len(s.cuts)-1]
 		}
 		s.cuts = append(s.cuts, cut{start: f.start, end: end, array: true})
 	}
+}
+
+// cutLines cuts every string of the array keys, for the same reason. The array
+// itself and the entries that are objects stay: they are not ours to change.
+func (s *scanner) cutLines(start, end int) {
+	from := len(s.cuts)
+	for from > 0 && s.cuts[from-1].start >= start {
+		from--
+	}
+	for i := skipSpace(s.body, start+1); i < end-1; {
+		after := skipValue(s.body, i)
+		if s.body[i] == '"' {
+			s.cuts = append(s.cuts, cut{start: i, end: after})
+		}
+		if i = skipSpace(s.body, after); s.body[i] == ',' {
+			i = skipSpace(s.body, i+1)
+		}
+	}
+	inner := s.cuts[from:]
+	slices.SortFunc(inner, func(a, b cut) int { return a.start - b.start })
+	s.cuts = s.cuts[:from+len(slices.Compact(inner))] // lines that were known before stand there twice
 }
 
 func (s *scanner) scalar(kind jsontext.Kind, start, end int) {
@@ -202,7 +226,9 @@ func (s *scanner) name(raw []byte, start, end int) {
 		return
 	}
 	if s.seek && holdsPrivateText(raw) {
+		// What a key's header names is the key.
 		s.cuts = append(s.cuts, cut{start: start, end: end})
+		s.private = true
 		return
 	}
 	name := unquote(raw)
