@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
-	"net/url"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -28,6 +25,8 @@ type lintResult struct {
 	// Notes are what go-jose, run beside our own decoder, refuses to read.
 	Notes []string `json:"notes"`
 	Error *string  `json:"error"` // why the target could not be looked at
+	// JWKSURI is where discovery led, masked; null without discovery.
+	JWKSURI *string `json:"jwks_uri"`
 }
 
 type findingRow struct {
@@ -42,13 +41,14 @@ type findingRow struct {
 func newLint() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lint TARGET...",
-		Short: "Look once at the key sets of URLs or files and tell what is wrong",
-		Long: `Look once at JWKS URLs or files (- for standard input): keys and findings.
-A private or loopback address has to be named as such or allowed with
---allow-private.
+		Short: "Look once at the key sets of URLs, issuers or files and tell what is wrong",
+		Long: `Look once at JWKS URLs, issuers or files (- for standard input): keys and
+findings. A URL that serves no key set is asked for its discovery document
+(OpenID Connect, then RFC 8414). A private or loopback address has to be named
+as such or allowed with --allow-private.
 
 Exits 3 when a finding is medium or worse, 4 when a target could not be looked at.`,
-		Example: "  jwkswatch lint https://login.corp.example/.well-known/jwks.json\n  jwkswatch lint -o json keys.json",
+		Example: "  jwkswatch lint https://login.corp.example\n  jwkswatch lint https://login.corp.example/.well-known/jwks.json\n  jwkswatch lint -o json keys.json",
 		Args:    cobra.MinimumNArgs(1),
 	}
 	output := outputFlag(cmd)
@@ -81,13 +81,6 @@ Exits 3 when a finding is medium or worse, 4 when a target could not be looked a
 	return cmd
 }
 
-type linter struct {
-	in      io.Reader
-	client  *fetch.Client
-	private bool
-	timeout time.Duration
-}
-
 func (l *linter) lint(ctx context.Context, target string) lintResult {
 	r := lintResult{Target: target, Keys: []keyRow{}, Findings: []findingRow{}, Notes: []string{}}
 	body, err := l.read(ctx, &r, target)
@@ -118,45 +111,7 @@ func (l *linter) lint(ctx context.Context, target string) lintResult {
 			r.Notes = append(r.Notes, fmt.Sprintf("%s %s: %s", d.Code, terminal(d.Pointer), terminal(d.Text)))
 		}
 	}
-	if set.Shape == jwks.ShapeNoKeys && strings.Contains(string(body), `"jwks_uri"`) {
-		r.Notes = append(r.Notes, "this looks like a discovery document: give the URL under its jwks_uri")
-	}
 	return r
-}
-
-// read gets the document of a target. URLs go the way of the daemon's polls.
-func (l *linter) read(ctx context.Context, r *lintResult, target string) ([]byte, error) {
-	if !strings.HasPrefix(target, "https://") && !strings.HasPrefix(target, "http://") {
-		return readFile(l.in, target)
-	}
-	r.Target = fetch.MaskURL(target)
-	if err := fetch.CheckURL(target); err != nil {
-		return nil, err
-	}
-	resp, err := l.client.Get(ctx, fetch.Target{
-		URL: target, Timeout: l.timeout, Policy: fetch.Policy{AllowPrivate: l.private || namesPrivate(target)},
-	}, nil)
-	if err != nil {
-		return nil, err
-	}
-	if resp.Status != 200 {
-		return nil, fmt.Errorf("HTTP status %d", resp.Status)
-	}
-	return resp.Body, nil
-}
-
-// namesPrivate reports whether the URL itself names a loopback or private
-// address: whoever types it means it. A name that resolves to one does not.
-func namesPrivate(target string) bool {
-	u, err := url.Parse(target)
-	if err != nil {
-		return false
-	}
-	if u.Hostname() == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(u.Hostname())
-	return err == nil && (a.Unmap().IsLoopback() || a.Unmap().IsPrivate())
 }
 
 // codes are the defect codes of a flaw's details.
@@ -208,6 +163,9 @@ func (r *lintResult) print(w io.Writer) error {
 	}
 	fmt.Fprintf(w, "%s: %d keys, %d findings\n", terminal(r.Target), len(r.Keys), len(r.Findings))
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	if r.JWKSURI != nil {
+		fmt.Fprintf(t, "  jwks_uri\t%s\n", terminal(*r.JWKSURI))
+	}
 	for _, k := range r.Keys {
 		bits := ""
 		if k.Bits != nil {

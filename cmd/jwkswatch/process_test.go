@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -96,9 +97,27 @@ func startNATS(t *testing.T) *broker {
 	return b
 }
 
-// published reads the whole stream: events in order, each held to its subject
-// and headers, and no id twice.
+// published reads what the stream holds of endpoints; see all.
 func (b *broker) published(t *testing.T) []*event.Event {
+	t.Helper()
+	return ofEndpoints(b.all(t))
+}
+
+// ofEndpoints leaves out what the agent says of itself.
+func ofEndpoints(list []*event.Event) []*event.Event {
+	return slices.DeleteFunc(slices.Clone(list), func(e *event.Event) bool { return e.Data.Endpoint == nil })
+}
+
+// ofAgent leaves out what is said of endpoints, and the heartbeats.
+func ofAgent(list []*event.Event) []*event.Event {
+	return slices.DeleteFunc(slices.Clone(list), func(e *event.Event) bool {
+		return e.Data.Endpoint != nil || e.Data.Event.Type == event.AgentHeartbeat
+	})
+}
+
+// all reads the whole stream: events in order, each held to its subject and
+// headers, and no id twice.
+func (b *broker) all(t *testing.T) []*event.Event {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -122,7 +141,11 @@ func (b *broker) published(t *testing.T) []*event.Event {
 			t.Fatal(err)
 		}
 		object, action := event.SubjectTokens(e.Data.Event.Type)
-		want := fmt.Sprintf("jwkswatch.v1.%s.%s.%s.%s", e.Data.Event.Severity, object, action, e.Data.Endpoint.Name)
+		of := event.AgentStream
+		if e.Data.Endpoint != nil {
+			of = e.Data.Endpoint.Name
+		}
+		want := fmt.Sprintf("jwkswatch.v1.%s.%s.%s.%s", e.Data.Event.Severity, object, action, of)
 		if msg.Subject != want || msg.Header.Get("Nats-Msg-Id") != e.ID || msg.Header.Get("Content-Type") != event.ContentType {
 			t.Errorf("%s: published on %s with headers %v, want %s", e.ID, msg.Subject, msg.Header, want)
 		}
@@ -223,8 +246,14 @@ func (d *process) stop(t *testing.T) int {
 	return 0
 }
 
-// logged parses the event lines of the log sink.
+// logged parses what the log sink printed of endpoints; see printed.
 func (d *process) logged(t *testing.T) []*event.Event {
+	t.Helper()
+	return ofEndpoints(d.printed(t))
+}
+
+// printed parses the event lines of the log sink.
+func (d *process) printed(t *testing.T) []*event.Event {
 	t.Helper()
 	var out []*event.Event
 	for line := range strings.Lines(d.out.String()) {
