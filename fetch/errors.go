@@ -37,7 +37,12 @@ const maxErrorText = 300
 // request header or what the peer sent as HTTP.
 type Error struct {
 	Phase Phase
+	Code  Code // "" where the phase says it all
 	Err   error
+	// Leaf is the certificate that was refused, nil when it was none.
+	Leaf *Leaf
+	// Redirect is the last one, with CodeRedirect.
+	Redirect *Redirect
 }
 
 // Error returns at most 300 octets without control characters.
@@ -67,13 +72,19 @@ func tooLarge(limit int64) error {
 }
 
 // describe turns what went wrong into what the caller of Get receives.
-func describe(t Target, served *conn, took time.Duration, err error) error {
+func describe(t Target, served *conn, took time.Duration, err error) *Error {
 	phase, text := classify(served, took.Round(10*time.Millisecond), err)
-	// An Error of our own is unwrapped: its phase is in the new one.
+	made := &Error{Phase: phase}
+	// An Error of our own is unwrapped: what it knows is in the new one.
 	if e, ok := errors.AsType[*Error](err); ok {
+		made.Code, made.Leaf, made.Redirect = e.Code, e.Leaf, e.Redirect
 		err = e.Err
 	}
-	return &Error{Phase: phase, Err: &told{short(scrub(text, t)), err}}
+	if made.Leaf != nil {
+		made.Leaf.Issuer = scrub(made.Leaf.Issuer, t)
+	}
+	made.Err = &told{short(scrub(text, t)), err}
+	return made
 }
 
 func classify(served *conn, took time.Duration, err error) (Phase, string) {
@@ -119,6 +130,9 @@ func readText(err error) string {
 }
 
 func dialError(err error) error {
+	if e, ok := errors.AsType[*Error](err); ok { // a Dial hook that knows better
+		return e
+	}
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return &Error{Phase: PhaseRefused, Err: r}
 	}
@@ -126,7 +140,7 @@ func dialError(err error) error {
 		return &Error{Phase: PhaseResolve, Err: err}
 	}
 	if _, ok := errors.AsType[*net.AddrError](err); ok { // no address of a usable family
-		return &Error{Phase: PhaseResolve, Err: err}
+		return &Error{Phase: PhaseResolve, Code: CodeNoAddress, Err: err}
 	}
 	if isTimeout(err) {
 		return &Error{Phase: PhaseTimeout, Err: &told{"connecting: " + err.Error(), err}}
@@ -141,7 +155,8 @@ func tlsError(err error) error {
 	if errors.Is(err, io.EOF) {
 		return &Error{Phase: PhaseTLS, Err: &told{"connection closed in the handshake", err}}
 	}
-	return &Error{Phase: PhaseTLS, Err: err}
+	code, leaf := judged(err)
+	return &Error{Phase: PhaseTLS, Code: code, Leaf: leaf, Err: err}
 }
 
 func isTimeout(err error) bool {
@@ -175,13 +190,16 @@ func scrub(text string, t Target) string {
 }
 
 // short cleans a text and cuts it to maxErrorText between two characters.
-func short(text string) string {
+func short(text string) string { return clip(text, maxErrorText) }
+
+// clip cleans a text and cuts it to a number of octets between two characters.
+func clip(text string, octets int) string {
 	const ellipsis = "…"
 	text = event.Text(text)
-	if len(text) <= maxErrorText {
+	if len(text) <= octets {
 		return text
 	}
-	cut := maxErrorText - len(ellipsis)
+	cut := octets - len(ellipsis)
 	for !utf8.RuneStart(text[cut]) {
 		cut--
 	}

@@ -2,9 +2,9 @@
 // It is the only code that meets a hostile network: every limit, every refusal
 // and every piece of evidence about a connection is made here.
 //
-// What a Client never does: follow a redirect, use a proxy of the environment,
-// keep a cookie, send a Referer, ask conditionally, let the transport
-// decompress, resume a TLS session, skip verification, speak HTTP/2.
+// What a Client never does: follow a redirect to another origin, use a proxy of
+// the environment, keep a cookie, send a Referer, ask conditionally, let the
+// transport decompress, resume a TLS session, skip verification, speak HTTP/2.
 package fetch
 
 import (
@@ -39,14 +39,23 @@ const (
 	maxLanes = 64
 )
 
-// Policy is what decides whether two requests may share a connection. It is
-// comparable: requests of different policy never do, because a connection made
-// under a looser one would pass the guard unseen.
+// Policy is what decides whether two requests may share a connection: requests
+// of different policy never do, because a connection made under a looser one
+// would pass the guard unseen. Policies are compared by content: two TLS with
+// the same digest are the same.
 type Policy struct {
 	// AllowPrivate lets the target resolve to a loopback, RFC 1918, unique local
 	// or shared (RFC 6598) address. Link-local and metadata addresses are never
 	// allowed.
 	AllowPrivate bool
+	// TLS is nil for the system's authorities and no client certificate. Another
+	// one is for https alone: over http it would promise what is not kept.
+	TLS *TLS
+	// Proxy is "" or the URL of an HTTP proxy, as CheckProxy takes it. The proxy
+	// resolves and connects, so neither where the target's name leads nor which
+	// address answered can be seen or guarded here; an address in the URL itself
+	// still is. The proxy's own address may be private: the operator named it.
+	Proxy string
 }
 
 // Target is one request.
@@ -56,11 +65,14 @@ type Target struct {
 	Timeout time.Duration // of the whole request; 0 means DefaultTimeout
 	MaxBody int64         // octets of a 200; 0 means DefaultMaxBody
 	Header  http.Header   // extra request headers, checked as CheckHeader does; values are secret
+	// Redirects says which ones are followed; the zero value is none.
+	Redirects Redirects
 	// Fresh makes a connection with a full handshake for this request alone. It
 	// comes from no pool, goes into none, and looks the same to the server.
 	Fresh bool
 
 	url    *url.URL // of a prepared target
+	wire   *url.URL // as the request line has it
 	masked string
 }
 
@@ -74,8 +86,28 @@ func (t *Target) Prepare() error {
 	if err := CheckHeader(t.Header); err != nil {
 		return err
 	}
-	t.url, t.masked = u, MaskURL(t.URL)
+	if u.Scheme == "http" && t.Policy.TLS.Digest() != [32]byte{} {
+		return errors.New("a TLS policy (CA, pins, client certificate) needs https")
+	}
+	if t.Policy.Proxy != "" {
+		if err := CheckProxy(t.Policy.Proxy); err != nil {
+			return err
+		}
+		if err := checkProxied(u, t.Policy); err != nil {
+			return err
+		}
+	}
+	t.aim(u)
+	t.masked = MaskURL(t.URL)
 	return nil
+}
+
+// aim sets where the next request goes.
+func (t *Target) aim(u *url.URL) {
+	t.url, t.wire = u, u
+	if t.Policy.Proxy != "" && u.Scheme == "http" {
+		t.wire = absolute(u)
+	}
 }
 
 // Client fetches. Its zero value is ready to use; its fields must not change
@@ -96,14 +128,15 @@ type Client struct {
 
 	dog   watchdog
 	mu    sync.Mutex
-	lanes map[Policy]*lane
+	lanes map[laneKey]*lane
 	uses  uint64
 	limit int // of lanes; 0 means maxLanes
 }
 
-// Get makes one request. Whatever status is answered is a Response, a redirect
-// and a 304 as well; only a body that is complete by its own framing is handed
-// out for a 200. The error is a *Error, except that a ctx cancelled by the
+// Get makes one request, and those to which redirects lead that the target
+// allows. Whatever status is answered is a Response, a redirect that was not
+// followed and a 304 as well; only a body that is complete by its own framing is
+// handed out for a 200. The error is a *Error, except that a ctx cancelled by the
 // caller gives an error that wraps context.Canceled and says nothing about the
 // target.
 //
@@ -129,29 +162,49 @@ func (c *Client) Get(ctx context.Context, t Target, buf []byte) (Response, error
 	defer w.release()
 	var x exchange
 	x.trace.GotConn = x.connected
+	traced := httptrace.WithClientTrace(reqCtx, &x.trace)
 	l := c.lane(t.Policy)
-	req := (&http.Request{
-		Method: http.MethodGet, URL: t.url, Host: t.url.Host,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: l.headers(t.Header),
-	}).WithContext(httptrace.WithClientTrace(reqCtx, &x.trace))
-
-	// RoundTrip and not http.Client: no redirects, no jar, no Referer by
-	// construction, and a dozen allocations fewer.
-	answer, err := l.transport(t.Fresh).RoundTrip(req)
-	var r Response
-	if err == nil {
-		r, err = receive(t, answer, buf)
+	r, err := l.ask(traced, t, buf)
+	if err == nil && r.Redirect != nil && t.Redirects == SameHost {
+		r, err = l.follow(traced, t, r, &x)
 	}
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled) && (err != nil || r.Truncated):
 		return Response{}, fmt.Errorf("fetch stopped by its caller: %w", ctx.Err())
 	case err != nil:
-		return Response{}, describe(t, x.served, time.Since(start), err)
+		e := describe(t, x.served, time.Since(start), err)
+		if c.unfound(t, e) {
+			e.Code = c.missing(reqCtx, t.url.Hostname())
+		}
+		return Response{}, e
 	}
 	r.connection(x.served)
+	r.Proxied = t.Policy.Proxy != ""
 	r.Duration = time.Since(start)
 	return r, nil
+}
+
+// ask makes one request and reads its answer.
+func (l *lane) ask(ctx context.Context, t Target, buf []byte) (Response, error) {
+	req := (&http.Request{
+		Method: http.MethodGet, URL: t.wire, Host: t.url.Host,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: l.headers(t.Header),
+	}).WithContext(ctx)
+	// RoundTrip and not http.Client: no redirects, no jar, no Referer by
+	// construction, and a dozen allocations fewer.
+	answer, err := l.transport(t.Fresh).RoundTrip(req)
+	if err != nil {
+		return Response{}, err
+	}
+	return receive(t, answer, buf)
+}
+
+// unfound reports whether the target's own name was looked up here and not
+// found.
+func (c *Client) unfound(t Target, e *Error) bool {
+	dns, ok := errors.AsType[*net.DNSError](e)
+	return ok && dns.IsNotFound && e.Phase == PhaseResolve && e.Code == "" && t.Policy.Proxy == "" && c.Dial == nil
 }
 
 // exchange is what one request learns on its way.
@@ -182,6 +235,9 @@ func receive(t Target, answer *http.Response, buf []byte) (Response, error) {
 	defer answer.Body.Close()
 	r := Response{Status: answer.StatusCode, URL: t.masked, asked: t.URL}
 	r.headers(answer.Header)
+	if r.Redirect = redirect(t, answer.StatusCode, answer.Header); r.Redirect != nil {
+		r.Location = r.Redirect.Location
+	}
 	// After 101 the body is the bare connection, which no deadline of the
 	// request closes any more: a peer could hold the reader for ever.
 	if answer.StatusCode == http.StatusSwitchingProtocols {

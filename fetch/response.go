@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -24,26 +23,38 @@ type Response struct {
 	Status     int
 	// Truncated says that Body is not all there was. It is never set with 200.
 	Truncated bool
-	URL       string // of the document, as MaskURL shows it
+	URL       string // of the document, after redirects, as MaskURL shows it
 
 	ETag            string
 	CacheControl    string
 	ContentType     string
 	ContentEncoding string // anything but "" and "identity" was not asked for; Body is still encoded
 	Age             string
+	AgeSeconds      int64 // of Age, when HasAge
+	HasAge          bool
 	Date            string
 	LastModified    string
 	Location        string // of a redirect that was not followed, as MaskURL shows it
 	RetryAfter      string
 	MaxAge          time.Duration // max-age of Cache-Control, when HasMaxAge
 	HasMaxAge       bool
+	// StaleWhileRevalidate is how long after MaxAge a cache may go on (RFC 5861).
+	StaleWhileRevalidate time.Duration
+	// Stale says that a cache serves what it should not: Age is more than a
+	// minute beyond the time of freshness and StaleWhileRevalidate. It is never
+	// set without both Age and max-age.
+	Stale bool
+	// Redirect is set for a 3xx that was not followed, except 304.
+	Redirect *Redirect
 
-	RemoteAddr   string // address and port; "" when a Dial hook gave none
-	HasTLS       bool
-	TLSVersion   string   // "1.3", "1.2"; "" for plain http
-	LeafSPKI     [32]byte // SHA-256 of the leaf's SubjectPublicKeyInfo
-	LeafIssuer   string   // RFC 2253 form
-	LeafNotAfter time.Time
+	RemoteAddr    string // address and port, of the proxy when Proxied; "" when a Dial hook gave none
+	Proxied       bool
+	HasTLS        bool
+	TLSVersion    string   // "1.3", "1.2"; "" for plain http
+	LeafSPKI      [32]byte // SHA-256 of the leaf's SubjectPublicKeyInfo
+	LeafIssuer    string   // RFC 2253 form
+	LeafNotBefore time.Time
+	LeafNotAfter  time.Time
 
 	Duration time.Duration // from the call of Get to the last octet
 
@@ -51,14 +62,19 @@ type Response struct {
 }
 
 // Key tells whether anything that matters changed since another answer of the
-// same target: body, status, leaf key, URL, content type, cache control and
-// content encoding. ETag, Date and Age differ between two nodes that serve the
+// same target: body, status, leaf key, URL, content type, cache control, content
+// encoding and Stale. ETag, Date and Age differ between two nodes that serve the
 // same set, so they are not part of it.
 func (r *Response) Key() [32]byte {
 	var space [512]byte // on the stack; longer headers spill to the heap
 	b := append(space[:0], r.BodySHA256[:]...)
 	b = append(b, r.LeafSPKI[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Status))
+	if r.Stale {
+		b = append(b, 1)
+	} else {
+		b = append(b, 0)
+	}
 	for _, s := range [...]string{r.URL, r.asked, r.ContentType, r.CacheControl, r.ContentEncoding} {
 		// The length keeps two neighbours apart: "a","bc" is not "ab","c".
 		b = binary.BigEndian.AppendUint64(b, uint64(len(s)))
@@ -79,7 +95,7 @@ func (r *Response) headers(h http.Header) {
 	if location := h.Get("Location"); location != "" {
 		r.Location = event.Text(MaskURL(location))
 	}
-	r.MaxAge, r.HasMaxAge = maxAge(r.CacheControl)
+	r.freshness()
 }
 
 // fact returns a header that may stand on several lines as one text (RFC 9110,
@@ -95,29 +111,6 @@ func fact(h http.Header, canonical string) string {
 	}
 }
 
-// maxAge reads the first max-age. "If a cache receives a delta-seconds value
-// greater than the greatest integer it can represent, … the cache MUST consider
-// the value to be 2147483648" (RFC 9111, section 1.2.2).
-func maxAge(cacheControl string) (time.Duration, bool) {
-	const most = 1 << 31
-	for directive := range strings.SplitSeq(cacheControl, ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
-		if !strings.EqualFold(name, "max-age") {
-			continue
-		}
-		value = strings.Trim(value, `"`)
-		if value == "" || strings.Trim(value, "0123456789") != "" {
-			return 0, false
-		}
-		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > most {
-			seconds = most // only a number out of range is left to fail
-		}
-		return time.Duration(seconds) * time.Second, true
-	}
-	return 0, false
-}
-
 func (r *Response) connection(c *conn) {
 	if c == nil {
 		return
@@ -127,7 +120,7 @@ func (r *Response) connection(c *conn) {
 	r.TLSVersion = c.version
 	r.LeafSPKI = c.spki
 	r.LeafIssuer = c.issuer
-	r.LeafNotAfter = c.notAfter
+	r.LeafNotBefore, r.LeafNotAfter = c.notBefore, c.notAfter
 }
 
 // readBody reads to the end or to one octet beyond the limit, into buf as far

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ func TestKeyCoversWhatMatters(t *testing.T) {
 		"URL that is not shown":   func(r *Response) { r.asked = "https://i.example/?a=b" },
 		"content type":            func(r *Response) { r.ContentType = "text/html" },
 		"cache control":           func(r *Response) { r.CacheControl = "max-age=2" },
+		"stale":                   func(r *Response) { r.Stale = true },
 		"content encoding":        func(r *Response) { r.ContentEncoding = "gzip" },
 		"from one to another":     func(r *Response) { r.ContentType += "m"; r.CacheControl = r.CacheControl[1:] },
 		"longer than stack space": func(r *Response) { r.CacheControl = strings.Repeat("x", 512) },
@@ -37,6 +39,7 @@ func TestKeyCoversWhatMatters(t *testing.T) {
 	same, r := base(), base()
 	r.ETag, r.Date, r.Age, r.LastModified, r.RemoteAddr = "e", "d", "1", "l", "1.1.1.1:443"
 	r.LeafIssuer, r.Duration, r.Body, r.MaxAge = "CN=x", time.Second, []byte("b"), time.Second
+	r.AgeSeconds, r.HasAge, r.LeafNotBefore = 1, true, time.Now()
 	if r.Key() != same.Key() {
 		t.Error("the key depends on what differs between two nodes")
 	}
@@ -57,13 +60,55 @@ func TestMaxAge(t *testing.T) {
 		"max-age=1, max-age=2": time.Second, "max-age=2147483649": 1 << 31 * time.Second,
 		"max-age=99999999999999999999999": 1 << 31 * time.Second,
 	} {
-		if got, has := maxAge(text); !has || got != want {
+		if got, has := directive(text, "max-age"); !has || got != want {
 			t.Errorf("%q: %v, %v; want %v", text, got, has, want)
 		}
 	}
 	for _, text := range []string{"", "no-store", "s-maxage=60", "max-age", "max-age=", "max-age=-1", "max-age=1.5", "max-age=+1", "xmax-age=1", "max-age=1h"} {
-		if got, has := maxAge(text); has {
+		if got, has := directive(text, "max-age"); has {
 			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
+// Stale: beyond the time of freshness, stale-while-revalidate and a minute.
+func TestFreshness(t *testing.T) {
+	t.Parallel()
+	type evidence struct {
+		age        int64
+		hasAge     bool
+		revalidate time.Duration
+		stale      bool
+	}
+	for _, test := range []struct {
+		age, cacheControl string
+		want              evidence
+	}{
+		{"", "max-age=0", evidence{}},
+		{"61", "", evidence{61, true, 0, false}},
+		{"61", "no-store", evidence{61, true, 0, false}},
+		{"60", "max-age=0", evidence{60, true, 0, false}},
+		{"61", "max-age=0", evidence{61, true, 0, true}},
+		{"3660", "public, max-age=3600", evidence{3660, true, 0, false}},
+		{"3661", "public, max-age=3600", evidence{3661, true, 0, true}},
+		{"3691", "max-age=3600, stale-while-revalidate=30", evidence{3691, true, 30 * time.Second, true}},
+		{"3690", "max-age=3600, stale-while-revalidate=30", evidence{3690, true, 30 * time.Second, false}},
+		{"99", "stale-while-revalidate=30", evidence{99, true, 30 * time.Second, false}},
+		// s-maxage is for the caches that Age comes from.
+		{"80000", "max-age=60, s-maxage=86400", evidence{80000, true, 0, false}},
+		{"80000", "s-maxage=60", evidence{80000, true, 0, false}},
+		{"3000", "max-age=3600, s-maxage=60", evidence{3000, true, 0, false}},
+		{"86461", "max-age=60, s-maxage=86400", evidence{86461, true, 0, true}},
+		{"99999999999999999999", "max-age=99999999999999999999", evidence{1 << 31, true, 0, false}},
+		{"70, 5", "max-age=0", evidence{70, true, 0, true}},
+		{"-1", "max-age=0", evidence{}},
+		{"1.5", "max-age=0", evidence{}},
+		{"soon", "max-age=0", evidence{}},
+	} {
+		var r Response
+		r.headers(http.Header{"Age": {test.age}, "Cache-Control": {test.cacheControl}})
+		if got := (evidence{r.AgeSeconds, r.HasAge, r.StaleWhileRevalidate, r.Stale}); got != test.want {
+			t.Errorf("Age %q, %q: %+v, want %+v", test.age, test.cacheControl, got, test.want)
 		}
 	}
 }

@@ -109,8 +109,8 @@ func TestTLSEvidence(t *testing.T) {
 			if !r.HasTLS || r.TLSVersion != name || r.LeafSPKI != sha256.Sum256(cert.Leaf.RawSubjectPublicKeyInfo) {
 				t.Errorf("TLS %v %q, leaf %x", r.HasTLS, r.TLSVersion, r.LeafSPKI)
 			}
-			if r.LeafIssuer != "CN=Test \ufffdAuthority" || !r.LeafNotAfter.Equal(cert.Leaf.NotAfter) {
-				t.Errorf("issuer %q, not after %v", r.LeafIssuer, r.LeafNotAfter)
+			if r.LeafIssuer != "CN=Test \ufffdAuthority" || !r.LeafNotAfter.Equal(cert.Leaf.NotAfter) || !r.LeafNotBefore.Equal(cert.Leaf.NotBefore) {
+				t.Errorf("issuer %q, from %v to %v", r.LeafIssuer, r.LeafNotBefore, r.LeafNotAfter)
 			}
 			if r.RemoteAddr != s.Listener.Addr().String() {
 				t.Errorf("remote address %s", r.RemoteAddr)

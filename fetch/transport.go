@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"maps"
 	"net"
 	"net/http"
@@ -13,6 +12,16 @@ import (
 
 	"github.com/jwkswatch/jwkswatch/event"
 )
+
+// laneKey is a policy by its content: a thousand endpoints that read the same
+// CA file have a thousand policies in memory, and one lane.
+type laneKey struct {
+	private bool
+	tls     [32]byte
+	proxy   string
+}
+
+func (p Policy) key() laneKey { return laneKey{p.AllowPrivate, p.TLS.Digest(), p.Proxy} }
 
 // lane is what requests of one policy share.
 type lane struct {
@@ -27,7 +36,8 @@ func (c *Client) lane(p Policy) *lane {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.uses++
-	if l := c.lanes[p]; l != nil {
+	key := p.key()
+	if l := c.lanes[key]; l != nil {
 		l.used = c.uses
 		return l
 	}
@@ -36,30 +46,34 @@ func (c *Client) lane(p Policy) *lane {
 		limit = maxLanes
 	}
 	if len(c.lanes) >= limit {
-		var oldest Policy
+		var oldest laneKey
 		least := c.uses
-		for p, l := range c.lanes {
+		for key, l := range c.lanes {
 			if l.used < least {
-				oldest, least = p, l.used
+				oldest, least = key, l.used
 			}
 		}
 		c.lanes[oldest].pooled.CloseIdleConnections()
 		delete(c.lanes, oldest)
 	}
 	if c.lanes == nil {
-		c.lanes = make(map[Policy]*lane)
+		c.lanes = make(map[laneKey]*lane)
 	}
 	l := c.newLane(p)
 	l.used = c.uses
-	c.lanes[p] = l
+	c.lanes[key] = l
 	return l
 }
 
-func (c *Client) newLane(p Policy) *lane {
-	agent := c.UserAgent
-	if agent == "" {
-		agent = "jwkswatch"
+// agent is the User-Agent.
+func (c *Client) agent() string {
+	if c.UserAgent == "" {
+		return "jwkswatch"
 	}
+	return c.UserAgent
+}
+
+func (c *Client) newLane(p Policy) *lane {
 	return &lane{
 		pooled: c.newTransport(p, 1),
 		// A negative number: no connection is ever put into the pool, and so none
@@ -71,7 +85,7 @@ func (c *Client) newLane(p Policy) *lane {
 			"Accept": {"application/jwk-set+json, application/json"},
 			// Evidence is the octets on the wire, and a bomb stays small.
 			"Accept-Encoding": {"identity"},
-			"User-Agent":      {agent},
+			"User-Agent":      {c.agent()},
 		},
 	}
 }
@@ -81,10 +95,9 @@ func (c *Client) newTransport(p Policy, idlePerHost int) *http.Transport {
 	// HTTP/2.
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	dial := c.dialer(p)
 	return &http.Transport{
-		DialContext:            dial,
-		DialTLSContext:         tlsDialer(dial, c.Roots),
+		DialContext:            c.dialer(p),
+		DialTLSContext:         c.tlsDialer(p),
 		Protocols:              protocols,
 		DisableCompression:     true,
 		MaxIdleConns:           256,
@@ -123,18 +136,27 @@ func (l *lane) headers(extra http.Header) http.Header {
 // over a warm connection does not make it again.
 type conn struct {
 	net.Conn
-	remote   string
-	hasTLS   bool
-	version  string
-	spki     [32]byte
-	issuer   string
-	notAfter time.Time
+	remote  string
+	hasTLS  bool
+	version string
+	spki    [32]byte
+	issuer  string
+
+	notBefore, notAfter time.Time
 }
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// dialer returns the guarded dialer of a policy. Its errors are *Error.
+// dialer returns the guarded dialer of a policy, to the target or to the proxy.
+// It makes a *conn, and its errors are *Error.
 func (c *Client) dialer(p Policy) dialFunc {
+	if p.Proxy != "" {
+		return c.proxyDialer(p.Proxy)
+	}
+	return c.directDialer(p)
+}
+
+func (c *Client) directDialer(p Policy) dialFunc {
 	dial := dialFunc(c.Dial)
 	if dial == nil {
 		d := &net.Dialer{
@@ -160,9 +182,9 @@ func (c *Client) dialer(p Policy) dialFunc {
 	}
 }
 
-// tlsDialer adds a full handshake. There is no session cache: a resumed TLS 1.3
-// handshake carries no certificate, and the evidence would be an old one.
-func tlsDialer(dial dialFunc, roots *x509.CertPool) dialFunc {
+// tlsDialer adds a full handshake with the target.
+func (c *Client) tlsDialer(p Policy) dialFunc {
+	dial, config := c.dialer(p), p.TLS.config(c.Roots)
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		host, _, err := net.SplitHostPort(addr)
 		if err != nil {
@@ -173,24 +195,36 @@ func tlsDialer(dial dialFunc, roots *x509.CertPool) dialFunc {
 			return nil, err
 		}
 		made := nc.(*conn)
-		tc := tls.Client(made.Conn, &tls.Config{
-			ServerName: host,
-			RootCAs:    roots,
-			MinVersion: tls.VersionTLS12,
-			NextProtos: []string{"http/1.1"},
-		})
-		// The transport detaches a dial from the request that asked for it, so
-		// the deadline of the request does not end a stalled handshake.
-		ctx, cancel := context.WithTimeout(ctx, tlsTimeout)
-		defer cancel()
-		if err := tc.HandshakeContext(ctx); err != nil {
-			_ = made.Close()
-			return nil, tlsError(err)
+		if p.Proxy != "" {
+			if err := tunnel(made.Conn, addr, c.agent()); err != nil {
+				_ = made.Close()
+				return nil, err
+			}
+		}
+		tc, err := handshake(ctx, made.Conn, config, host)
+		if err != nil {
+			return nil, err
 		}
 		made.witness(tc.ConnectionState())
 		made.Conn = tc
 		return made, nil
 	}
+}
+
+// handshake is a full handshake. It closes the connection when it fails.
+func handshake(ctx context.Context, nc net.Conn, config *tls.Config, host string) (*tls.Conn, error) {
+	config = config.Clone()
+	config.ServerName = host
+	tc := tls.Client(nc, config)
+	// The transport detaches a dial from the request that asked for it, so the
+	// deadline of the request does not end a stalled handshake.
+	ctx, cancel := context.WithTimeout(ctx, tlsTimeout)
+	defer cancel()
+	if err := tc.HandshakeContext(ctx); err != nil {
+		_ = nc.Close()
+		return nil, tlsError(err)
+	}
+	return tc, nil
 }
 
 // witness keeps what a handshake showed.
@@ -203,5 +237,5 @@ func (c *conn) witness(s tls.ConnectionState) {
 	leaf := s.PeerCertificates[0]
 	c.spki = sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
 	c.issuer = event.Text(leaf.Issuer.String())
-	c.notAfter = leaf.NotAfter
+	c.notBefore, c.notAfter = leaf.NotBefore, leaf.NotAfter
 }
