@@ -1,0 +1,141 @@
+package event_test
+
+import (
+	"crypto/sha256"
+	"strings"
+
+	"github.com/jwkswatch/jwkswatch/event"
+)
+
+// agentSamples are those of what the agent says of itself.
+func agentSamples(add func(string, event.Event)) {
+	add(string(event.AgentStarted), agentStarted())
+	add(string(event.AgentStopped), agentStopped())
+	add(string(event.AgentHeartbeat), agentHeartbeat())
+	add(string(event.AgentConfigChanged), agentConfigChanged())
+	add(string(event.AgentConfigChanged)+".refused", agentConfigRefused())
+	add(string(event.AgentDegraded), agentDegraded())
+	add(string(event.AgentDegraded)+".closed", agentClosed(agentDegraded(),
+		"many endpoints fail together: over after 31 minutes; what changed meanwhile has an uncertain time"))
+	add(string(event.AgentGap), agentGap())
+}
+
+// said is what all events of the agent have in common: no endpoint, no key, and
+// the stream _agent.
+func said(t event.Type, s event.Severity, v event.Verdict, message string, details any) event.Event {
+	id := identifier()
+	rule := strings.NewReplacer(".", "-", "_", "-").Replace(string(t))
+	none := [sha256.Size]byte{}
+	return event.Event{
+		ID:     id.Event(event.AgentStream, 7, none, none, t, event.AgentStream, 0),
+		Source: event.Source("soc-1", event.AgentStream), Subject: event.AgentStream, Time: now(),
+		Data: event.Data{
+			Event: event.Facts{
+				Type: t, Severity: s, Verdict: v, Message: message, Confirmed: true,
+				ChangeSet: &event.ChangeSet{ID: id.ChangeSet(event.AgentStream, 7, none, none), Total: 1},
+			},
+			Rules:     []event.Rule{{ID: rule, Title: "Built-in rule of " + string(t), Severity: s}},
+			Judgement: event.Judgement{BaseSeverity: s},
+			Details:   details,
+			Standards: event.Standards{NISTCSF: []string{"DE.CM-06"}},
+			Observer: event.Observer{
+				Name: "soc-1", Vantage: new("eu-central"), Version: "1.0.0",
+				ConfigDigest: digest("configuration"), RulesDigest: digest("rules"),
+			},
+			Integrity: event.Integrity{
+				Stream: event.AgentStream, Epoch: id.Epoch, Sequence: 7, Previous: new(digest("event 6 of the agent")),
+			},
+		},
+	}
+}
+
+func agentStarted() event.Event {
+	return said(event.AgentStarted, event.SeverityInformational, event.Informational,
+		"watching 42 endpoints from now on; nobody watched for 3 minutes",
+		event.AgentStartedDetails{
+			Endpoints: 42, Sinks: 2, LastAlive: new(at("2026-11-22 18:46:03.000")), BlindS: new(int64(180)), Clean: new(true),
+		})
+}
+
+func agentStopped() event.Event {
+	return said(event.AgentStopped, event.SeverityMedium, event.Unexpected,
+		"the run before did not end in order: nobody watched for 41 minutes, since 18:08 UTC",
+		event.AgentStoppedDetails{
+			Reason: "unclean", StartedAt: new(at("2026-11-20 08:00:00.000")), UptimeS: 209283,
+			LastAlive: new(at("2026-11-22 18:08:03.000")), BlindS: new(int64(2460)),
+		})
+}
+
+func agentHeartbeat() event.Event {
+	return said(event.AgentHeartbeat, event.SeverityInformational, event.Informational,
+		"watching 42 endpoints: 41 good, 1 failing; the next word comes in a minute",
+		event.AgentHeartbeatDetails{
+			UptimeS: 209283, PeriodS: 60, Endpoints: event.HeartbeatFleet{Total: 42, Good: 41, Failing: 1, Blind: 1},
+			Polls: 146496, Failed: 36, LagMS: 12,
+			Sinks: []event.HeartbeatSink{{Name: "siem", Connected: true}, {Name: "stdout", Connected: true, Pending: 3, OldestS: 2}},
+			Heads: []event.HeartbeatHead{
+				{Stream: "_agent", Sequence: 6, Hash: digest("event 6 of the agent")},
+				{Stream: "corp-idp", Sequence: 41, Hash: digest("event 41 of corp-idp")},
+			},
+			HeadsTotal: 2, HeadsDigest: digest("heads"), StateBytes: 1 << 20,
+		})
+}
+
+func agentConfigChanged() event.Event {
+	e := said(event.AgentConfigChanged, event.SeverityMedium, event.Informational,
+		"another configuration is in use (file): 1 endpoint added, 1 removed; endpoint old-idp is not watched any more",
+		event.AgentConfigChangedDetails{
+			Outcome: "applied", Trigger: "file", DigestBefore: new(digest("configuration before")), DigestAfter: new(digest("configuration")),
+			EndpointsAdded: []string{"new-idp"}, EndpointsRemoved: []string{"old-idp"},
+			Shrinks: []string{"endpoint old-idp is not watched any more"},
+		})
+	e.Data.Event.Reasons = []string{"coverage_shrinks"}
+	return e
+}
+
+func agentConfigRefused() event.Event {
+	e := said(event.AgentConfigChanged, event.SeverityMedium, event.Unexpected,
+		"a configuration was refused (signal): 1 problem; the old one stays in use",
+		event.AgentConfigChangedDetails{
+			Outcome: "refused", Trigger: "signal", DigestBefore: new(digest("configuration")),
+			Problems: []string{`jwkswatch.yaml:7:5: unknown key "jwks_url" in endpoint; did you mean "jwks_uri"?`},
+		})
+	e.Data.Event.Reasons = []string{"refused"}
+	return e
+}
+
+func agentDegraded() event.Event {
+	e := said(event.AgentDegraded, event.SeverityHigh, event.Unexpected,
+		"many endpoints fail together: 12 of 42 on 9 hosts, since 18:47 UTC; more likely our own network than theirs",
+		event.AgentDegradedDetails{
+			Code: "outage", Failing: 12, Due: 42, Hosts: 9, Endpoints: []string{"corp-idp", "partner-keys"},
+			Since: new(at("2026-11-22 18:47:03.000")),
+		})
+	e.Data.Event.Condition = &event.Condition{
+		ID: identifier().Condition(event.AgentStream, 7, event.AgentDegraded, event.AgentStream, 0), State: event.Open, OpenedAt: e.Time, OpenedBy: e.ID,
+	}
+	return e
+}
+
+func agentClosed(e event.Event, message string) event.Event {
+	f := &e.Data.Event
+	f.Condition.State = event.Closed
+	e.Time = at("2026-11-22 19:20:03.390")
+	none := [sha256.Size]byte{}
+	e.ID = identifier().Event(event.AgentStream, 8, none, none, f.Type, e.Subject, 0)
+	f.ChangeSet.ID = identifier().ChangeSet(event.AgentStream, 8, none, none)
+	f.Severity, f.Verdict, f.Message = event.SeverityInformational, event.Informational, message
+	f.Reasons = []string{"condition_closed"}
+	e.Data.Judgement = event.Judgement{BaseSeverity: event.SeverityInformational}
+	e.Data.Integrity.Sequence, e.Data.Integrity.Previous = 8, new(digest("event 7 of the agent"))
+	return e
+}
+
+func agentGap() event.Event {
+	return said(event.AgentGap, event.SeverityMedium, event.Unexpected,
+		"partner-keys was not seen for over an hour, since 17:43 UTC; a change may hide in it",
+		event.AgentGapDetails{
+			Cause: "unreachable", Total: 42, Count: 1, LimitS: 3600,
+			Endpoints: []event.GapEndpoint{{Name: "partner-keys", LastGood: new(at("2026-11-22 17:43:01.040"))}},
+		})
+}
