@@ -164,9 +164,10 @@ func (c *Client) Get(ctx context.Context, t Target, buf []byte) (Response, error
 	x.trace.GotConn = x.connected
 	traced := httptrace.WithClientTrace(reqCtx, &x.trace)
 	l := c.lane(t.Policy)
-	r, err := l.ask(traced, t, buf)
+	var r Response
+	err := l.ask(traced, &t, buf, &r)
 	if err == nil && r.Redirect != nil && t.Redirects == SameHost {
-		r, err = l.follow(traced, t, r, &x)
+		err = l.follow(traced, t, &r, &x)
 	}
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled) && (err != nil || r.Truncated):
@@ -184,8 +185,8 @@ func (c *Client) Get(ctx context.Context, t Target, buf []byte) (Response, error
 	return r, nil
 }
 
-// ask makes one request and reads its answer.
-func (l *lane) ask(ctx context.Context, t Target, buf []byte) (Response, error) {
+// ask makes one request and reads its answer into r.
+func (l *lane) ask(ctx context.Context, t *Target, buf []byte, r *Response) error {
 	req := (&http.Request{
 		Method: http.MethodGet, URL: t.wire, Host: t.url.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -195,9 +196,9 @@ func (l *lane) ask(ctx context.Context, t Target, buf []byte) (Response, error) 
 	// construction, and a dozen allocations fewer.
 	answer, err := l.transport(t.Fresh).RoundTrip(req)
 	if err != nil {
-		return Response{}, err
+		return err
 	}
-	return receive(t, answer, buf)
+	return receive(t, answer, buf, r)
 }
 
 // unfound reports whether the target's own name was looked up here and not
@@ -231,9 +232,9 @@ func (c *Client) CloseIdle() {
 }
 
 // receive reads an answer into a Response and closes it.
-func receive(t Target, answer *http.Response, buf []byte) (Response, error) {
+func receive(t *Target, answer *http.Response, buf []byte, r *Response) error {
 	defer answer.Body.Close()
-	r := Response{Status: answer.StatusCode, URL: t.masked, asked: t.URL}
+	*r = Response{Status: answer.StatusCode, URL: t.masked, asked: t.URL}
 	r.headers(answer.Header)
 	if r.Redirect = redirect(t, answer.StatusCode, answer.Header); r.Redirect != nil {
 		r.Location = r.Redirect.Location
@@ -243,13 +244,13 @@ func receive(t Target, answer *http.Response, buf []byte) (Response, error) {
 	if answer.StatusCode == http.StatusSwitchingProtocols {
 		r.Truncated = true
 		r.BodySHA256 = sha256.Sum256(nil)
-		return r, nil
+		return nil
 	}
 	limit := int64(maxOtherBody)
 	if answer.StatusCode == http.StatusOK {
 		limit = t.MaxBody
 		if answer.ContentLength > limit {
-			return Response{}, tooLarge(limit)
+			return tooLarge(limit)
 		}
 	}
 	body, over, err := readBody(answer.Body, buf, answer.ContentLength, limit)
@@ -259,11 +260,11 @@ func receive(t Target, answer *http.Response, buf []byte) (Response, error) {
 		// because its body is trickled.
 		r.Truncated = over || err != nil
 	case err != nil:
-		return Response{}, err
+		return err
 	case over:
-		return Response{}, tooLarge(limit)
+		return tooLarge(limit)
 	}
 	r.Body = body
 	r.BodySHA256 = sha256.Sum256(body)
-	return r, nil
+	return nil
 }

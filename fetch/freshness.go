@@ -11,6 +11,9 @@ const staleGrace = time.Minute
 
 // freshness reads how old the answer is and how old it may be (RFC 9111).
 func (r *Response) freshness() {
+	if r.CacheControl == "" && r.Age == "" {
+		return
+	}
 	r.MaxAge, r.HasMaxAge = directive(r.CacheControl, "max-age")
 	r.StaleWhileRevalidate, _ = directive(r.CacheControl, "stale-while-revalidate")
 	// "If a cache receives a request with multiple Age field lines …, use the

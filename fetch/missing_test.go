@@ -194,9 +194,16 @@ func TestWhyANameWasNotFound(t *testing.T) {
 			return true
 		}}, "", CodeNoAddress},
 		"one family stays open": {&nameServer{answer: func(m *dnsmessage.Message, q question, _ int) bool {
-			m.RCode = servFail
+			m.RCode = noName
 			if q.kind == typeAAAA {
-				m.RCode = noName
+				m.RCode = servFail
+			}
+			return true
+		}}, "", ""},
+		"one family stays open at the second look": {&nameServer{answer: func(m *dnsmessage.Message, q question, count int) bool {
+			m.RCode = noName
+			if q.kind == typeA && count > 0 {
+				m.RCode = servFail
 			}
 			return true
 		}}, "", ""},

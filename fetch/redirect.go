@@ -36,7 +36,7 @@ type Redirect struct {
 }
 
 // redirect reads a redirect, nil for other answers. A 304 is no redirect.
-func redirect(t Target, status int, h http.Header) *Redirect {
+func redirect(t *Target, status int, h http.Header) *Redirect {
 	if status < 300 || status > 399 || status == http.StatusNotModified {
 		return nil
 	}
@@ -45,7 +45,7 @@ func redirect(t Target, status int, h http.Header) *Redirect {
 	if len(locations) == 0 {
 		return r
 	}
-	r.Location = scrub(event.Text(MaskURL(locations[0])), t)
+	r.Location = scrub(event.Text(MaskURL(locations[0])), *t)
 	u, err := t.url.Parse(locations[0])
 	if err != nil {
 		return r
@@ -68,27 +68,26 @@ func redirect(t Target, status int, h http.Header) *Redirect {
 
 // follow goes on from a redirect as SameHost says. Each hop is a request like
 // the first one: same lane, so same guard, and same limits and deadline.
-func (l *lane) follow(ctx context.Context, t Target, r Response, x *exchange) (Response, error) {
+func (l *lane) follow(ctx context.Context, t Target, r *Response, x *exchange) error {
 	asked := []string{t.url.String()}
 	for r.Redirect != nil && r.Redirect.next != nil {
 		next := r.Redirect.next.String()
 		switch {
 		case slices.Contains(asked, next):
-			return Response{}, redirectError(r.Redirect, errors.New("redirects in a loop"))
+			return redirectError(r.Redirect, errors.New("redirects in a loop"))
 		case len(asked) > maxHops:
-			return Response{}, redirectError(r.Redirect, fmt.Errorf("more than %d redirects", maxHops))
+			return redirectError(r.Redirect, fmt.Errorf("more than %d redirects", maxHops))
 		}
 		asked = append(asked, next)
 		t.aim(r.Redirect.next)
 		// The rest of the address is the issuer's, so it is cleaned.
 		t.URL, t.masked = next, event.Text(MaskURL(next))
 		x.served = nil
-		var err error
-		if r, err = l.ask(ctx, t, r.Body[:0]); err != nil {
-			return Response{}, err
+		if err := l.ask(ctx, &t, r.Body[:0], r); err != nil {
+			return err
 		}
 	}
-	return r, nil
+	return nil
 }
 
 func redirectError(last *Redirect, err error) error {

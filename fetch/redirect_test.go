@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -52,7 +53,7 @@ func (s *redirecting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/absolute":
 		location = "//" + r.Host + "/set"
 	case "/query":
-		location = "/set?token=abcdef\u202e"
+		location = "/set?token\u202e=abcdef"
 	case "/300":
 		status, location = http.StatusMultipleChoices, "/set"
 	case "/304":
@@ -110,7 +111,7 @@ func TestRedirectsFollowedOnTheSameHost(t *testing.T) {
 			}
 			final := s.URL + "/set"
 			if path == "/query" {
-				final += "?token=***"
+				final += "?token\ufffd=***"
 			}
 			if r.URL != final {
 				t.Errorf("%s: URL %s, want %s", path, r.URL, final)
@@ -281,6 +282,32 @@ func TestRedirectsShareOneDeadline(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 		c.CloseIdle()
+		time.Sleep(time.Minute)
+	})
+}
+
+// A hop that finds no connection is told as that, not as an answer too late.
+func TestHopWithoutAConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dials := 0
+		redirects := piped(func(c net.Conn) {
+			defer c.Close()
+			var request [4096]byte
+			if _, err := c.Read(request[:]); err == nil {
+				_, _ = io.WriteString(c, "HTTP/1.1 302 x\r\nContent-Length: 0\r\nLocation: /x\r\n\r\n")
+			}
+		})
+		c := Client{Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if dials++; dials == 1 {
+				return redirects(ctx, network, addr)
+			}
+			time.Sleep(time.Minute)
+			return nil, net.ErrClosed
+		}}
+		_, err := c.Get(t.Context(), Target{URL: "http://issuer.test/", Redirects: SameHost, Fresh: true}, nil)
+		wantPhase(t, err, PhaseTimeout)
+		wantText(t, err, "no connection after 15s")
 		time.Sleep(time.Minute)
 	})
 }
