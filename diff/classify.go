@@ -75,14 +75,18 @@ type Past interface {
 
 // Classify turns a difference into changes. Each new binding of a kid to
 // material is judged once: broken bindings come first, and what they explain
-// is neither an addition nor a removal.
+// is neither an addition nor a removal. Work is linear in the entries: an
+// issuer may change thousands of keys at once.
 func Classify(d Delta, past Past) []Change {
 	var out []Change
+	x := newIndex(d)
 	consumed := map[jwks.Identity]bool{} // added material explained by a broken binding
 	replaced := map[jwks.Identity]bool{} // removed material that it took the place of
+	told := map[label]bool{}
 	for _, m := range d.New {
-		for _, c := range broken(d, m, past) {
+		for _, c := range x.broken(m, past) {
 			out = append(out, c)
+			told[label{c.ID, c.Kid}] = true
 			if !past.Known(m.ID) {
 				consumed[m.ID] = true
 			}
@@ -101,7 +105,7 @@ func Classify(d Delta, past Past) []Change {
 		}
 	}
 	for _, p := range d.Kept {
-		out = append(out, kept(p, out)...)
+		out = append(out, kept(p, told)...)
 	}
 	for _, m := range d.Removed {
 		if !replaced[m.ID] {
@@ -111,66 +115,9 @@ func Classify(d Delta, past Past) []Change {
 	return out
 }
 
-// broken finds the kids of m that were bound to other material only.
-func broken(d Delta, m Material, past Past) []Change {
-	var out []Change
-	for _, kid := range m.Kids() {
-		bound := past.Bound(kid)
-		if len(bound) == 0 || slices.Contains(bound, m.ID) {
-			continue
-		}
-		// A binding that stands in the old set is not broken, even when so many
-		// keys bear the kid that not all of them are remembered.
-		if i := find(d.Old, m.ID); i >= 0 && slices.Contains(d.Old[i].Kids(), kid) {
-			continue
-		}
-		c := Change{Kind: Mutated, ID: m.ID, Material: m, Kid: kid, Codes: []string{CodeNewMaterial}}
-		if past.Known(m.ID) {
-			c.Codes[0] = CodeRebound
-		}
-		if past.LongGone(kid) {
-			c.Kind = KidReused
-		}
-		c.Previous = previous(d, kid, bound)
-		if i := find(d.New, *c.Previous); i >= 0 {
-			if !sharesClass(m, d.New[i]) && c.Codes[0] == CodeRebound {
-				continue // a twin for another purpose: the repeated kid is what is to be told
-			}
-			if slices.Contains(d.New[i].Kids(), kid) && sharesClass(m, d.New[i]) {
-				c.Codes = append(c.Codes, CodeAddedBeside)
-			}
-		}
-		if i := find(d.Old, m.ID); i >= 0 {
-			c.Was = &d.Old[i]
-		}
-		out = append(out, c)
-	}
-	return out
-}
-
-// previous chooses what was exchanged: the bound material that left the set,
-// else the one that stood in the old set, else the last one bound.
-func previous(d Delta, kid string, bound []jwks.Identity) *jwks.Identity {
-	under := func(list []Material) *jwks.Identity {
-		for _, m := range list {
-			if slices.Contains(bound, m.ID) && slices.Contains(m.Kids(), kid) {
-				return &m.ID
-			}
-		}
-		return nil
-	}
-	if id := under(d.Removed); id != nil {
-		return id
-	}
-	if id := under(d.Old); id != nil {
-		return id
-	}
-	return &bound[len(bound)-1]
-}
-
 // kept lists the changes of surviving material. A label that was already told
 // as a broken binding is not told again.
-func kept(p Pair, told []Change) []Change {
+func kept(p Pair, told map[label]bool) []Change {
 	var out []Change
 	change := func(k Kind, fields []Field) {
 		out = append(out, Change{Kind: k, ID: p.New.ID, Material: p.New, Was: &p.Old, Fields: fields})
@@ -178,7 +125,7 @@ func kept(p Pair, told []Change) []Change {
 	gained, lost := p.Labels()
 	moved := false // to a label that was another's: told already, with the label it left
 	gained = slices.DeleteFunc(gained, func(kid string) bool {
-		is := slices.ContainsFunc(told, func(c Change) bool { return c.ID == p.New.ID && c.Kid == kid })
+		is := told[label{p.New.ID, kid}]
 		moved = moved || is
 		return is
 	})
@@ -197,38 +144,45 @@ func kept(p Pair, told []Change) []Change {
 	return out
 }
 
-func find(list []Material, id jwks.Identity) int {
-	return slices.IndexFunc(list, func(m Material) bool { return m.ID == id })
-}
-
-func sharesClass(a, b Material) bool {
-	for i := range a.Entries {
-		if b.In(a.Entries[i].Class()) {
-			return true
-		}
-	}
-	return false
-}
-
 // Replaced reports whether no signing key survived, whether or not others took
 // their place. A key for encryption left standing is no comfort, and a lone
 // signing key exchanged under its own kid is a mutation and nothing more. A set
 // that became empty is another matter, and not for this function.
 func Replaced(d Delta, changes []Change) bool {
-	before, after := signing(d.Old), signing(d.New)
+	before, after := Cut(d)
 	if len(before) == 0 || len(d.New) == 0 {
 		return false
 	}
-	for _, m := range after {
-		if slices.ContainsFunc(before, func(o Material) bool { return o.ID == m.ID }) {
-			return false
-		}
+	was := make(map[jwks.Identity]bool, len(before))
+	for _, m := range before {
+		was[m.ID] = true
+	}
+	if slices.ContainsFunc(after, func(m Material) bool { return was[m.ID] }) {
+		return false
 	}
 	mutated := slices.ContainsFunc(changes, func(c Change) bool { return c.Kind == Mutated })
 	return len(before) >= 2 || !mutated
 }
 
-// Signing returns the material that can verify a signature.
+// Cut returns the signing material that counts for a replacement, before and
+// after. An entry that cannot be decoded counts as a signing key, but nobody
+// verifies a token with it: beside keys that can be read it is no survivor, or
+// junk left standing would hide that all of them were exchanged.
+func Cut(d Delta) (before, after []Material) {
+	readable := func(m Material) bool { return m.ID.Kind == jwks.Thumbprint }
+	before, after = signing(d.Old), signing(d.New)
+	if !slices.ContainsFunc(before, readable) {
+		return before, after
+	}
+	junk := map[jwks.Identity]bool{}
+	before = slices.DeleteFunc(before, func(m Material) bool {
+		junk[m.ID] = !readable(m)
+		return !readable(m)
+	})
+	return before, slices.DeleteFunc(after, func(m Material) bool { return junk[m.ID] })
+}
+
+// signing returns the material that can verify a signature.
 func signing(list []Material) []Material {
 	var out []Material
 	for _, m := range list {

@@ -9,6 +9,7 @@
 package diff
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/jwkswatch/jwkswatch/jwks"
@@ -19,6 +20,7 @@ import (
 type Material struct {
 	ID      jwks.Identity
 	Entries []jwks.Key // at least one, in the order served
+	classes []jwks.Class
 }
 
 // Key is the entry that stands for the material.
@@ -53,6 +55,9 @@ func Group(keys []jwks.Key) []Material {
 			out = append(out, Material{ID: k.ID})
 		}
 		out[i].Entries = append(out[i].Entries, k)
+		if c := k.Class(); !slices.Contains(out[i].classes, c) {
+			out[i].classes = append(out[i].classes, c)
+		}
 	}
 	return out
 }
@@ -108,17 +113,19 @@ func (f Field) Replaced() bool { return len(f.Before) > 0 && len(f.After) > 0 }
 // appears on, or vanishes from, surviving material is a change too.
 func (p Pair) Labels() (gained, lost []string) {
 	before, after := p.Old.Kids(), p.New.Kids()
-	for _, k := range after {
-		if !slices.Contains(before, k) {
-			gained = append(gained, k)
+	return without(after, before), without(before, after)
+}
+
+// without returns what is in the list and not in the other. Both are sorted:
+// one key may bear thousands of labels.
+func without(list, other []string) []string {
+	var out []string
+	for _, k := range list {
+		if _, is := slices.BinarySearch(other, k); !is {
+			out = append(out, k)
 		}
 	}
-	for _, k := range before {
-		if !slices.Contains(after, k) {
-			lost = append(lost, k)
-		}
-	}
-	return gained, lost
+	return out
 }
 
 // Altered returns the members among alg, use and key_ops that changed. Entries
@@ -126,26 +133,25 @@ func (p Pair) Labels() (gained, lost []string) {
 // an alg of its own alters nothing. Without a common label the material is
 // compared as a whole.
 func (p Pair) Altered() []Field {
-	var common []string
 	before, after := p.Old.labels(), p.New.labels()
+	var common []string
 	for _, k := range before {
-		if slices.Contains(after, k) {
+		if _, is := slices.BinarySearch(after, k); is {
 			common = append(common, k)
 		}
 	}
+	whole := len(common) == 0
+	if whole {
+		common = []string{""}
+	}
 	var out []Field
 	for _, name := range [...]string{"alg", "use", "key_ops"} {
+		was, is := p.Old.values(name, whole), p.New.values(name, whole)
 		for _, kid := range common {
-			f := Field{name, p.Old.values(name, &kid), p.New.values(name, &kid)}
+			f := Field{name, was[kid], is[kid]}
 			if !slices.Equal(f.Before, f.After) {
 				out = append(out, f)
 				break
-			}
-		}
-		if len(common) == 0 {
-			f := Field{name, p.Old.values(name, nil), p.New.values(name, nil)}
-			if !slices.Equal(f.Before, f.After) {
-				out = append(out, f)
 			}
 		}
 	}
@@ -162,29 +168,30 @@ func (m Material) labels() []string {
 	return slices.Compact(out)
 }
 
-// values collects the values of a member over the entries with the kid, or all.
-func (m Material) values(name string, kid *string) []string {
-	var out []string
+// values collects the values of a member by the kid of the entry; under "" all
+// of them, if the material is taken as a whole.
+func (m Material) values(name string, whole bool) map[string][]string {
+	out := make(map[string][]string, 1)
 	for i := range m.Entries {
 		e := &m.Entries[i]
-		if kid != nil && e.Kid != *kid {
-			continue
+		kid := e.Kid
+		if whole {
+			kid = ""
 		}
-		switch name {
-		case "alg":
-			if e.Alg != "" {
-				out = append(out, e.Alg)
-			}
-		case "use":
-			if e.Use != "" {
-				out = append(out, e.Use)
-			}
-		case "key_ops":
-			out = append(out, e.Ops...)
+		switch {
+		case name == "alg" && e.Alg != "":
+			out[kid] = append(out[kid], e.Alg)
+		case name == "use" && e.Use != "":
+			out[kid] = append(out[kid], e.Use)
+		case name == "key_ops":
+			out[kid] = append(out[kid], e.Ops...)
 		}
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	for kid, list := range out {
+		slices.Sort(list)
+		out[kid] = slices.Compact(list)
+	}
+	return out
 }
 
 // Reencoded reports whether a number is now written in a way it was not
@@ -192,7 +199,10 @@ func (m Material) values(name string, kid *string) []string {
 func (p Pair) Reencoded() bool {
 	before := sums(p.Old, func(k *jwks.Key) [32]byte { return k.Form })
 	after := sums(p.New, func(k *jwks.Key) [32]byte { return k.Form })
-	return slices.ContainsFunc(after, func(v [32]byte) bool { return !slices.Contains(before, v) })
+	return slices.ContainsFunc(after, func(v [32]byte) bool {
+		_, is := slices.BinarySearchFunc(before, v, compareSums)
+		return !is
+	})
 }
 
 // Recertified reports whether x5c or x5t are other than before. An alias that
@@ -204,13 +214,16 @@ func (m Material) Certs() [][32]byte {
 	return sums(m, func(k *jwks.Key) [32]byte { return k.Cert })
 }
 
+// sums are the digests that the entries have, sorted, each once.
 func sums(m Material, of func(*jwks.Key) [32]byte) [][32]byte {
 	var out [][32]byte
 	for i := range m.Entries {
-		if v := of(&m.Entries[i]); v != ([32]byte{}) && !slices.Contains(out, v) {
+		if v := of(&m.Entries[i]); v != ([32]byte{}) {
 			out = append(out, v)
 		}
 	}
-	slices.SortFunc(out, func(a, b [32]byte) int { return slices.Compare(a[:], b[:]) })
-	return out
+	slices.SortFunc(out, compareSums)
+	return slices.Compact(out)
 }
+
+func compareSums(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) }

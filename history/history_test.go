@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +104,81 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
+// TestOctetsAreBounded fills a memory with fat labels: what is gone makes room,
+// briefly seen first, and nothing that is live or open goes.
+func TestOctetsAreBounded(t *testing.T) {
+	fat := func(round string, n int) []jwks.Key {
+		var keys []jwks.Key
+		for i := range n {
+			k := key(fmt.Sprint(round, i), fmt.Sprint(round, i, strings.Repeat("x", 500)))
+			k.Alg = strings.Repeat("a", 60)
+			keys = append(keys, k)
+		}
+		return keys
+	}
+	m, _ := history.Decode(nil)
+	at := 0.0
+	next := func(keys []jwks.Key, days float64) {
+		at += days
+		m.Accept(keys, day(at), day(at))
+	}
+	for round := range 6 { // established, one after the other
+		next(fat(fmt.Sprint("s", round, "-"), 2000), 8)
+	}
+	next(fat("brief-", 2000), 8)
+	next(fat("live-", 1000), 1)
+	m.Conditions = []*history.Condition{{Type: "key.private", Key: new(m.Live[0])}}
+	m.Bound()
+	b, err := m.Encode()
+	if err != nil || len(b) > history.MaxOctets || len(b) < history.MaxOctets*3/4 {
+		t.Errorf("%d octets of %d (%v)", len(b), history.MaxOctets, err)
+	}
+	left := map[string]int{}
+	for _, s := range m.Sightings {
+		round, _, _ := strings.Cut(s.Key.Kid, "-")
+		left[round]++
+	}
+	if left["brief"] != 0 || left["s0"] != 0 || left["s5"] != 2000 || left["live"] != 1000 || len(m.Live) != 1000 || len(m.Conditions) != 1 {
+		t.Errorf("left of each round: %v", left)
+	}
+	if m.Bindings["live-0"+strings.Repeat("x", 500)] == nil || m.Bindings["s5-0"+strings.Repeat("x", 500)] == nil {
+		t.Error("a kid that should stay is forgotten")
+	}
+}
+
+// TestLiveKeysAreNeverForgotten has more of them than the bound takes.
+func TestLiveKeysAreNeverForgotten(t *testing.T) {
+	m, _ := history.Decode(nil)
+	var keys []jwks.Key
+	for i := range 4096 {
+		k := key(fmt.Sprint(i), fmt.Sprint(i, strings.Repeat("x", 1000)))
+		k.Ops, k.HasOps = []string{strings.Repeat("o", 1000)}, true
+		keys = append(keys, k)
+	}
+	m.Accept(keys, time.Time{}, day(0))
+	m.Bound()
+	after, _ := m.Encode()
+	if len(m.Live) != 4096 || !reflect.DeepEqual(m.Live[7], keys[7]) || len(m.Sightings) != 4096 || len(m.Bindings) != 4096 {
+		t.Error("live keys are not what they were")
+	}
+	if len(after) > 20<<20 { // of 16 MiB for keys and kids; twice that if labels were remembered with each sighting too
+		t.Errorf("%d octets", len(after))
+	}
+}
+
+func TestANewBaselineHasNoAge(t *testing.T) {
+	m, _ := history.Decode(nil)
+	m.Accept([]jwks.Key{key("A", "a"), key("B", "b")}, time.Time{}, day(0))
+	m.Rebase([]jwks.Key{key("B", "b"), key("C", "c")}, day(8), day(9))
+	a, c := m.Sightings[id("A")], m.Sightings[id("C")]
+	if !c.FirstAfter.IsZero() || !c.FirstSeen.Equal(day(9)) {
+		t.Errorf("C of a new baseline: %+v", c)
+	}
+	if !a.LastSeen.Equal(day(8)) || a.Published != 8*24*time.Hour {
+		t.Errorf("A of the old one: last seen %v, published %v", a.LastSeen, a.Published)
+	}
+}
+
 func TestFlipsAreCounted(t *testing.T) {
 	m, _ := history.Decode(nil)
 	for i := range history.MaxFlips + 10 {
@@ -135,6 +211,19 @@ func full() *history.Memory {
 	m.Pending = &history.Pending{
 		At: day(4), After: day(3), Body: []byte(`{"keys":[]}`), Shape: jwks.ShapeJWKS, Reason: "r", Offset: 7, Looks: 2, Told: true,
 		Old: []jwks.Key{key("B", "b")}, Replaced: []jwks.Identity{id("B")}, Remote: "192.0.2.1:443",
+		Facts: []byte(`{"host":"idp.example"}`),
+		Aside: &history.Pending{
+			At: day(3), Shape: jwks.ShapeJWKS, Looks: 1, Told: true, Keys: []jwks.Key{hostile},
+			Defects: []jwks.Defect{{Code: jwks.RepeatedKid, Kid: "\xff"}}, Digest: [32]byte{7},
+		},
+	}
+	m.Shown = day(2)
+	m.Learned = history.Learned{
+		URIs:     []history.Value{{Text: "https://idp.example/\xff", First: day(0), Last: day(3), Count: 9}},
+		SPKIs:    []history.Value{{Text: "aa", First: day(0), Last: day(3), Count: 9}},
+		Issuers:  []history.Value{{Text: "CN=ca", First: day(0), Last: day(3), Count: 9}},
+		LeafSPKI: "aa", LeafIssuer: "CN=ca", LeafNotBefore: day(-30), LeafNotAfter: day(60),
+		Discovered: true, Algs: []string{"RS256"}, SignedMetadata: true, PKCE: true,
 	}
 	return m
 }
@@ -179,6 +268,30 @@ func TestStoredFormIsFrozen(t *testing.T) {
 	}
 }
 
+// TestOlderMemoryIsRead holds that what was stored before members were added
+// still means the same.
+func TestOlderMemoryIsRead(t *testing.T) {
+	const id = "AUEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	const stored = `{"v":1,"url":"https://idp.example/jwks","base":1767225600000,"pend":{"at":1767225600000,"after":1767225590000,` +
+		`"body":"e30=","shape":"no_keys","why":"r","off":1,"looks":1,"told":true,"old":[{"i":"` + id + `"}],"repl":["` + id + `"],"from":"192.0.2.1:443"}}`
+	m, err := history.Decode([]byte(stored))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := m.Pending
+	if string(p.Body) != "{}" || p.Shape != "no_keys" || !p.Told || len(p.Old) != 1 || p.Facts != nil || p.Aside != nil || !m.Shown.IsZero() ||
+		!reflect.DeepEqual(m.Learned, history.Learned{}) {
+		t.Errorf("%+v", p)
+	}
+	if again, err := m.Encode(); err != nil || string(again) != stored {
+		t.Errorf("written as %s (%v)", again, err)
+	}
+	nested := strings.Repeat(`"pend":{"aside":{`, 1) + strings.Repeat(`"aside":{`, 10) + strings.Repeat("}", 12)
+	if _, err := history.Decode([]byte(`{"v":1,` + nested + `}`)); err == nil {
+		t.Error("claims nested without end were read")
+	}
+}
+
 func TestDecodeRefusesWhatItCannotRead(t *testing.T) {
 	for _, b := range []string{"{", "null1", `{"v":2}`, `{}`, `{"v":1,"live":[{"i":"AA=="}]}`, `{"v":1,"digs":[{"s":"AA==","at":1}]}`} {
 		if m, err := history.Decode([]byte(b)); err == nil {
@@ -196,6 +309,8 @@ func TestCloneSharesNothing(t *testing.T) {
 	c.Flip(day(6))
 	c.Conditions[0].OpenedBy, c.Conditions[0].Flaws[0] = "other", "other"
 	c.Pending.Told, c.Pending.Replaced[0] = false, id("Z")
+	c.Pending.Aside.Told = false
+	c.Learned.URIs[0].Count, c.Learned.Algs[0] = 10, "none"
 	c.Bindings["b"].IDs[0] = id("Z")
 	if got, _ := m.Encode(); !bytes.Equal(got, want) {
 		t.Errorf("the original changed with its clone\n%s\n%s", want, got)

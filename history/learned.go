@@ -1,6 +1,9 @@
 package history
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Bounds of what is learned about an endpoint's surroundings.
 const (
@@ -30,4 +33,42 @@ type Value struct {
 	Text        string
 	First, Last time.Time
 	Count       uint64 // answers that were judged with it
+}
+
+// Knows reports whether a list holds the text.
+func Knows(list []Value, text string) bool {
+	return slices.ContainsFunc(list, func(v Value) bool { return v.Text == text })
+}
+
+// Newest returns the text that was seen last, "" of an empty list.
+func Newest(list []Value) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return slices.MaxFunc(list, func(a, b Value) int { return a.Last.Compare(b.Last) }).Text
+}
+
+// Met notes that a text was seen. Of more than most the one seen longest ago
+// falls off. The list that is given is not changed.
+func Met(list []Value, text string, at time.Time, most int) []Value {
+	out := slices.Clone(list)
+	i := slices.IndexFunc(out, func(v Value) bool { return v.Text == text })
+	if i < 0 {
+		out = append(out, Value{Text: text, First: at})
+		i = len(out) - 1
+	}
+	out[i].Count++
+	if at.After(out[i].Last) {
+		out[i].Last = at
+	}
+	if len(out) > most {
+		oldest := 0
+		for j := range out {
+			if j != i && (oldest == i || out[j].Last.Before(out[oldest].Last)) {
+				oldest = j
+			}
+		}
+		out = slices.Delete(out, oldest, oldest+1)
+	}
+	return out
 }

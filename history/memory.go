@@ -8,8 +8,6 @@
 package history
 
 import (
-	"bytes"
-	"cmp"
 	"slices"
 	"time"
 
@@ -19,13 +17,15 @@ import (
 // Bounds of a memory. An issuer decides how much there is to remember, so
 // each list has an end; what falls off is the oldest and least established.
 const (
-	MaxGone     = 65_536 // sightings of established material that is gone
-	MaxKids     = 65_536 // kids with a remembered binding
-	MaxBrief    = 4_096  // of each, those that were never established: junk costs an issuer nothing
-	MaxPerKid   = 8      // identities bound to one kid
-	maxGoneText = 64     // octets of kty, crv, alg and use of material that is gone
-	MaxDigests  = 64     // recent digests
-	MaxFlips    = 64     // times at which the set was not what it had just been
+	MaxGone     = 65_536   // sightings of established material that is gone
+	MaxKids     = 65_536   // kids with a remembered binding
+	MaxBrief    = 4_096    // of each, those that were never established: junk costs an issuer nothing
+	MaxPerKid   = 8        // identities bound to one kid
+	maxGoneText = 64       // octets of kty, crv, alg and use of material that is gone
+	MaxOctets   = 16 << 20 // of the encoding: what is gone makes room for what is live
+	MaxBody     = 4 << 20  // octets of a pending answer that is kept whole
+	MaxDigests  = 64       // recent digests
+	MaxFlips    = 64       // times at which the set was not what it had just been
 	KidGoneFor  = 7 * 24 * time.Hour
 	Established = 7 * 24 * time.Hour // published at least this long
 	RetiredFor  = 7 * 24 * time.Hour // and then absent at least this long
@@ -48,6 +48,9 @@ type Memory struct {
 	Conditions []*Condition
 	Pending    *Pending
 	Learned    Learned
+	// Shown is the last good poll that showed keys, while the answers since
+	// hold none; else zero. The polls between were good, and showed nothing.
+	Shown time.Time
 }
 
 // Sighting is when some material was seen. Times are of good polls.
@@ -105,7 +108,11 @@ type Condition struct {
 type Pending struct {
 	At    time.Time
 	After time.Time // the last good poll before
-	Body  []byte    // redacted; nil when the answer was no JSON
+	Body  []byte    // redacted; nil when the answer was no JSON, or too large to be kept twice
+	// Keys, Defects and Digest are what was read of a Body that is not kept.
+	Keys    []jwks.Key
+	Defects []jwks.Defect
+	Digest  [32]byte
 	// Shape, Reason and Offset say what the answer was when it was no set.
 	Shape  jwks.Shape
 	Reason string
@@ -120,6 +127,20 @@ type Pending struct {
 	Replaced []jwks.Identity
 	Remote   string // address that answered
 	Facts    []byte // of the answer, JSON; the rules' own
+	// Aside is a claim that was told and whose absences are still to be
+	// decided, while this one counts empty answers: an empty answer between two
+	// looks must not make the first of them forgotten.
+	Aside *Pending
+}
+
+func (p *Pending) clone() *Pending {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	c.Replaced = slices.Clone(p.Replaced)
+	c.Aside = p.Aside.clone()
+	return &c
 }
 
 // Clone returns a copy that shares nothing that a step changes.
@@ -142,12 +163,16 @@ func (m *Memory) Clone() *Memory {
 		n.Flaws = slices.Clone(cond.Flaws)
 		c.Conditions = append(c.Conditions, &n)
 	}
-	if m.Pending != nil {
-		p := *m.Pending
-		p.Replaced = slices.Clone(p.Replaced)
-		c.Pending = &p
-	}
+	c.Pending = m.Pending.clone()
+	c.Learned = m.Learned.Clone()
 	return &c
+}
+
+// Clone returns a copy that shares nothing that learning changes.
+func (l Learned) Clone() Learned {
+	l.URIs, l.SPKIs, l.Issuers = slices.Clone(l.URIs), slices.Clone(l.SPKIs), slices.Clone(l.Issuers)
+	l.Algs = slices.Clone(l.Algs)
+	return l
 }
 
 // Past is a memory at a moment. It implements diff.Past.
@@ -204,10 +229,14 @@ func (m *Memory) Accept(keys []jwks.Key, after, at time.Time) {
 			m.bind(k.Kid, k.ID)
 		}
 	}
+	shown := after
+	if !m.Shown.IsZero() && m.Shown.Before(after) {
+		shown = m.Shown
+	}
 	for _, s := range m.Sightings {
 		if s.Live() && !here[s.Key.ID] {
-			s.LastSeen, s.GoneBy = after, at
-			s.Key = slim(s.Key)
+			s.LastSeen, s.GoneBy = shown, at
+			s.Key = Slim(s.Key)
 			if s.LastSeen.Before(s.FirstSeen) {
 				s.LastSeen = s.FirstSeen
 			}
@@ -216,14 +245,29 @@ func (m *Memory) Accept(keys []jwks.Key, after, at time.Time) {
 	}
 	for kid, b := range m.Bindings {
 		if !kids[kid] && b.Gone.IsZero() {
-			b.Gone = after
-			if after.IsZero() {
+			b.Gone = shown
+			if shown.IsZero() {
 				b.Gone = at
 			}
 		}
 	}
 	m.Live = slices.Clone(keys)
+	for i := range m.Live {
+		m.Live[i].Defects = nil // of the answer; here nobody asks for them
+	}
 	m.forget()
+}
+
+// Rebase makes the keys a new baseline, which is taken as given: how long those
+// that were not here before have been published nobody knows.
+func (m *Memory) Rebase(keys []jwks.Key, after, at time.Time) {
+	m.Accept(keys, after, at)
+	for i := range keys {
+		if s := m.Sightings[keys[i].ID]; s.FirstSeen.Equal(at) {
+			s.FirstAfter = time.Time{}
+		}
+	}
+	m.Shown = time.Time{}
 }
 
 // Later corrects the sightings of material that only the second of two looks
@@ -254,15 +298,6 @@ func (m *Memory) see(k jwks.Key, after, at time.Time) {
 	}
 }
 
-// slim keeps of a key that is gone what telling of it needs. Labels are the
-// issuer's: thousands of fat ones must not make a memory that cannot be stored.
-func slim(k jwks.Key) jwks.Key {
-	short := func(s string) string { return s[:min(len(s), maxGoneText)] }
-	k.Ops, k.HasOps, k.Encoding, k.Private = nil, false, nil, nil
-	k.Kty, k.Crv, k.Alg, k.Use = short(k.Kty), short(k.Crv), short(k.Alg), short(k.Use)
-	return k
-}
-
 func (m *Memory) bind(kid string, id jwks.Identity) {
 	b := m.Bindings[kid]
 	if b == nil {
@@ -279,68 +314,4 @@ func (m *Memory) bind(kid string, id jwks.Identity) {
 func (m *Memory) Flip(at time.Time) {
 	m.Flips = last(append(m.Flips, at), MaxFlips)
 	m.FlipCount++
-}
-
-// forget holds the bounds. What is gone falls off oldest first, and junk only
-// ever pushes out junk: material that was not established, and kids that bore
-// nothing else.
-func (m *Memory) forget() {
-	var brief, settled []*Sighting
-	for _, s := range m.Sightings {
-		switch {
-		case s.Live():
-		case s.Published < Established:
-			brief = append(brief, s)
-		default:
-			settled = append(settled, s)
-		}
-	}
-	for _, s := range append(oldest(brief, MaxBrief, byGone), oldest(settled, MaxGone, byGone)...) {
-		delete(m.Sightings, s.Key.ID)
-	}
-	var junk, kids []string
-	for kid, b := range m.Bindings {
-		switch {
-		case b.Gone.IsZero():
-		case m.brief(b):
-			junk = append(junk, kid)
-		default:
-			kids = append(kids, kid)
-		}
-	}
-	byGone := func(a, b string) int {
-		return cmp.Or(m.Bindings[a].Gone.Compare(m.Bindings[b].Gone), cmp.Compare(a, b))
-	}
-	for _, kid := range append(oldest(junk, MaxBrief, byGone), oldest(kids, MaxKids, byGone)...) {
-		delete(m.Bindings, kid)
-	}
-}
-
-// brief reports whether the kid never stood for material that was established.
-func (m *Memory) brief(b *Binding) bool {
-	return !slices.ContainsFunc(b.IDs, func(id jwks.Identity) bool {
-		s := m.Sightings[id]
-		return s != nil && (s.Live() || s.Published >= Established)
-	})
-}
-
-func byGone(a, b *Sighting) int {
-	return cmp.Or(a.GoneBy.Compare(b.GoneBy), bytes.Compare(a.Key.ID.Sum[:], b.Key.ID.Sum[:]))
-}
-
-// oldest returns what is over the bound, the oldest of all.
-func oldest[T any](list []T, bound int, by func(a, b T) int) []T {
-	if len(list) <= bound {
-		return nil
-	}
-	slices.SortFunc(list, by)
-	return list[:len(list)-bound]
-}
-
-// last returns the last n items.
-func last[T any](list []T, n int) []T {
-	if len(list) > n {
-		return slices.Clone(list[len(list)-n:])
-	}
-	return list
 }

@@ -52,34 +52,51 @@ func (s *step) seenIn(ch diff.Change, first, x *answer) event.Confirmation {
 }
 
 func (s *step) shows(a *answer, ch diff.Change) bool {
-	if a.changes == nil {
-		a.changes = s.changes(a.set.Keys)
-	}
-	return slices.ContainsFunc(a.changes, func(o diff.Change) bool { return same(o, ch) })
+	s.claims(a)
+	return a.shown[claimOf(ch)]
 }
 
-func same(a, b diff.Change) bool {
-	if a.Kind != b.Kind || a.ID != b.ID || a.Kid != b.Kid || len(a.Fields) != len(b.Fields) {
-		return false
-	}
-	for i := range a.Fields {
-		if a.Fields[i].Name != b.Fields[i].Name || !slices.Equal(a.Fields[i].After, b.Fields[i].After) {
-			return false
+// claims are the changes of one complete answer against the baseline.
+func (s *step) claims(a *answer) []diff.Change {
+	if a.shown == nil {
+		a.shown = map[claim]bool{}
+		a.changes = s.changes(a.set.Keys)
+		for _, o := range a.changes {
+			a.shown[claimOf(o)] = true
 		}
 	}
-	return true
+	return a.changes
 }
 
-func told(list []Change, ch diff.Change) bool {
-	return slices.ContainsFunc(list, func(o Change) bool { return same(o.Change, ch) })
+// claim is what makes two changes the same claim: comparable, since an issuer
+// may make thousands at once.
+type claim struct {
+	kind   diff.Kind
+	id     jwks.Identity
+	kid    string
+	fields string // names and values after
+}
+
+func claimOf(ch diff.Change) claim {
+	c := claim{kind: ch.Kind, id: ch.ID, kid: ch.Kid}
+	for _, f := range ch.Fields {
+		c.fields += history.FlawID(f.Name, history.FlawID(f.After...))
+	}
+	return c
 }
 
 // unconfirmed reports whether the first look lacked material that stands.
 func (s *step) unconfirmed(first *answer, keys []jwks.Key) bool {
-	d := diff.Compare(s.m.Live, first.set.Keys)
-	return slices.ContainsFunc(d.Removed, func(m diff.Material) bool {
-		return slices.ContainsFunc(keys, func(k jwks.Key) bool { return k.ID == m.ID })
-	})
+	live, shown := identities(s.m.Live), identities(first.set.Keys)
+	return slices.ContainsFunc(keys, func(k jwks.Key) bool { return live[k.ID] && !shown[k.ID] })
+}
+
+func identities(keys []jwks.Key) map[jwks.Identity]bool {
+	out := make(map[jwks.Identity]bool, len(keys))
+	for i := range keys {
+		out[keys[i].ID] = true
+	}
+	return out
 }
 
 // standing leaves out of the baseline what came in by the very answer that now
@@ -109,78 +126,14 @@ func (s *step) replaced(c *Case, old, keys []jwks.Key) {
 }
 
 func newReplaced(d diff.Delta, changes []diff.Change) *Replaced {
-	r := &Replaced{Before: signing(d.Old), After: signing(d.New)}
+	before, after := diff.Cut(d)
+	r := &Replaced{Before: len(before), After: len(after)}
 	for _, ch := range changes {
 		if ch.Kind == diff.Mutated {
 			r.Mutated++
 		}
 	}
 	return r
-}
-
-func signing(list []diff.Material) int {
-	n := 0
-	for _, m := range list {
-		if m.In(jwks.ClassSignature) {
-			n++
-		}
-	}
-	return n
-}
-
-// firstEmpty starts the looks that an empty set needs. While the condition is
-// open an empty answer is no news: the known keys stay the baseline.
-func (s *step) firstEmpty(x *answer) {
-	s.openFlaws(x)
-	if s.open(event.SetEmptied) == nil {
-		s.wait(x)
-		return
-	}
-	if s.m.Pending != nil {
-		s.drop()
-	}
-	if s.open(event.DocumentInvalid) != nil {
-		c := s.newCase(x)
-		c.Seen = seen(x, nil)
-		s.close(c, event.DocumentInvalid)
-		s.judge(c)
-	}
-}
-
-// stillEmpty counts an empty answer and tells when there were enough, over a
-// time that a deployment's restart does not take.
-func (s *step) stillEmpty(x *answer) {
-	s.openFlaws(x)
-	p := s.m.Pending
-	p.Looks++
-	s.out.Store = true
-	// The claim is due within two intervals: short ones cannot wait 30 s.
-	need, since := min(EmptySpan, s.p.Interval*8/5), x.at.Sub(p.At)
-	if p.Looks < EmptyLooks || since < need {
-		s.out.Look = LookAfter
-		if p.Looks >= EmptyLooks-1 {
-			s.out.Look = max(need-since, LookAfter)
-		}
-		return
-	}
-	c := s.newCase(x)
-	c.When = When{p.After, p.At}
-	c.Emptied = &Emptied{Known: len(diff.Group(s.m.Live))}
-	c.Seen = event.Confirmation{Attempts: p.Looks, Agreed: p.Looks, Addresses: addresses(x, nil)}
-	s.m.Pending = nil
-	s.newest(x) // though not the baseline
-	s.close(c, event.DocumentInvalid)
-	s.judge(c)
-}
-
-// recovered closes the failure of an endpoint that answers again.
-func (s *step) recovered() {
-	if s.o.GoodInARow < ReachableAfter || s.open(event.EndpointUnreachable) == nil {
-		return
-	}
-	c := s.newCase(nil)
-	s.close(c, event.EndpointUnreachable)
-	s.judge(c)
 }
 
 func seen(a, b *answer) event.Confirmation {

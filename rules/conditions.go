@@ -3,6 +3,7 @@ package rules
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/history"
@@ -20,9 +21,15 @@ func (s *step) open(t event.Type) *history.Condition {
 
 // isOpen reports whether a condition holds the flaw.
 func (s *step) isOpen(id string) bool {
-	return slices.ContainsFunc(s.m.Conditions, func(c *history.Condition) bool {
-		return slices.Contains(c.Flaws, id)
-	})
+	if s.held == nil {
+		s.held = map[string]bool{}
+		for _, c := range s.m.Conditions {
+			for _, f := range c.Flaws {
+				s.held[f] = true
+			}
+		}
+	}
+	return s.held[id]
 }
 
 // unknown reports whether any flaw is news.
@@ -30,22 +37,28 @@ func (s *step) unknown(flaws []Flaw) bool {
 	return slices.ContainsFunc(flaws, func(f Flaw) bool { return !s.isOpen(f.ID) })
 }
 
-// ends reports whether a complete answer shows that the condition is over.
+// tells reports whether the answer says anything of conditions of the type: one
+// whose discovery failed says nothing of the discovery document.
+func (a *answer) tells(t event.Type) bool {
+	object, _, _ := strings.Cut(string(t), ".")
+	switch {
+	case object != "discovery" && object != "endpoint":
+		return true
+	case a.facts == nil:
+		return false
+	}
+	return object == "endpoint" || a.facts.Discovery == nil || a.facts.Discovery.Failure == nil
+}
+
+// ends reports whether complete answers show that the condition is over.
 func ends(c *history.Condition, answers ...*answer) bool {
-	switch event.Type(c.Type) {
-	case event.EndpointUnreachable:
+	switch t := event.Type(c.Type); {
+	case byFailure(t):
 		return false // ended by polls, not by what they say
-	case event.SetEmptied:
+	case t == event.SetEmptied:
 		return !slices.ContainsFunc(answers, (*answer).empty)
 	}
-	for _, a := range answers {
-		for _, f := range a.flaws {
-			if slices.Contains(c.Flaws, f.ID) {
-				return false
-			}
-		}
-	}
-	return true
+	return !slices.ContainsFunc(answers, func(a *answer) bool { return a.hasAny(c) || !a.tells(event.Type(c.Type)) })
 }
 
 // closable counts the open conditions that the answer says are over.
@@ -67,11 +80,13 @@ func (s *step) flaws(c *Case, first, x *answer) {
 	if first != nil {
 		answers = append(answers, first)
 	}
-	for _, cond := range slices.Clone(s.m.Conditions) {
+	var over []*history.Condition
+	for _, cond := range s.m.Conditions {
 		if ends(cond, answers...) {
-			s.closeOne(c, cond)
+			over = append(over, cond)
 		}
 	}
+	s.closeAll(c, over)
 }
 
 // flawsOpened notes the flaws that are news, each with the number of answers
@@ -112,31 +127,48 @@ func (s *step) flawsOpened(c *Case, first, x *answer) {
 }
 
 // openFlaws tells at once what is wrong with an answer whose keys, or the want
-// of them, are still to be confirmed: a flaw is proven by one answer.
+// of them, are still to be confirmed, and what is new on its way: a flaw is
+// proven by one answer.
 func (s *step) openFlaws(a *answer) {
-	if !s.unknown(a.flaws) {
+	if !s.unknown(a.flaws) && !s.novel(a) {
+		s.learn(a)
 		return
 	}
 	c := s.newCase(a)
 	c.Seen = seen(a, nil)
 	s.flawsOpened(c, a, nil)
+	s.out.Store = true
 	s.judge(c)
+	s.learn(a)
 }
 
 func (s *step) close(c *Case, t event.Type) {
 	if cond := s.open(t); cond != nil {
-		s.closeOne(c, cond)
+		s.closeAll(c, []*history.Condition{cond})
 	}
 }
 
-func (s *step) closeOne(c *Case, cond *history.Condition) {
-	s.m.Conditions = slices.DeleteFunc(s.m.Conditions, func(o *history.Condition) bool { return o == cond })
-	c.closed = append(c.closed, cond)
+// closeAll takes the conditions, which are in the order of the memory, out of it.
+func (s *step) closeAll(c *Case, over []*history.Condition) {
+	if len(over) == 0 {
+		return
+	}
+	rest := over
+	s.m.Conditions = slices.DeleteFunc(s.m.Conditions, func(o *history.Condition) bool {
+		if len(rest) == 0 || rest[0] != o {
+			return false
+		}
+		rest = rest[1:]
+		return true
+	})
+	c.closed = append(c.closed, over...)
+	s.held = nil
 	s.out.Store = true
 }
 
 // judge lets the book speak on a case and puts what it says into the outcome.
 func (s *step) judge(c *Case) {
+	c.open = s.m.Conditions
 	found := Judge(s.book, c)
 	for i := range found {
 		f := &found[i]
@@ -147,12 +179,12 @@ func (s *step) judge(c *Case) {
 			Type: string(f.Type), Flaws: f.opens, OpenedAt: c.At, Severity: uint8(f.Severity), Rule: f.Rule.ID,
 		}
 		if f.Key != nil {
-			f.Condition.Key = &f.Key.Key
+			f.Condition.Key = new(history.Slim(f.Key.Key))
 		}
 		// Details are structs of lists, texts and numbers: they always encode.
 		f.Condition.Details, _ = json.Marshal(f.Details)
 		s.m.Conditions = append(s.m.Conditions, f.Condition)
-		s.out.Store = true
+		s.held, s.out.Store = nil, true
 	}
 	s.out.Findings = append(s.out.Findings, found...)
 }

@@ -29,10 +29,16 @@ func documents() [][]byte {
 // every identity that is served, and removes none by an answer that is no set.
 func FuzzStep(f *testing.F) {
 	f.Add([]byte{0, 3, 2, 4, 9, 9, 9, 0, 16, 0, 12})
+	f.Add([]byte{0, 0, 44, 44, 44, 88, 3, 199, 222, 223, 1})
 	f.Add([]byte{1, 200, 200, 200, 200, 1, 1, 220, 0, 6})
 	f.Fuzz(func(t *testing.T, input []byte) {
 		docs := documents()
 		s := newSim(t)
+		s.book = wayBook()
+		ways := []*rules.Facts{
+			nil, led("https://a.example/", "usual"), led("https://b.example/", "other"), facts("https://c.example/", "text/html"),
+			{Discovery: &rules.Discovery{Failure: &rules.Failure{Phase: "dial", Count: 3, Since: s.now}}},
+		}
 		told := map[jwks.Identity]bool{}
 		for _, b := range input[:min(len(input), 200)] {
 			s.wait(20 * time.Second)
@@ -40,9 +46,12 @@ func FuzzStep(f *testing.F) {
 			case b >= 240:
 				s.wait(time.Duration(b-239) * 24 * time.Hour)
 				continue
+			case b >= 220:
+				s.failWith(refused([]string{"expired", "wrong_name"}[b%2]))
 			case b >= 200:
 				s.fail()
 			default:
+				s.facts = ways[int(b)%len(ways)]
 				body := docs[int(b)%len(docs)]
 				s.answer(body)
 				usable := jwks.Parse(body).Usable()
@@ -63,6 +72,7 @@ func FuzzStep(f *testing.F) {
 func settle(t *testing.T, s *sim, told map[jwks.Identity]bool) {
 	t.Helper()
 	final := doc("A:a", "B:b", "Z:z")
+	s.facts = led("https://final.example/", "usual")
 	for range 12 {
 		s.wait(time.Minute)
 		s.answer(final)

@@ -155,16 +155,21 @@ func unclear(s *jwks.Set, code jwks.Code, what string) []Flaw {
 // its own, so that a benign repetition cannot hide the next one.
 func repeatedKid(s *jwks.Set) []Flaw {
 	var out []Flaw
+	under := map[string][]*jwks.Key{}
+	for i := range s.Keys {
+		under[s.Keys[i].Kid] = append(under[s.Keys[i].Kid], &s.Keys[i])
+	}
 	for _, d := range s.Defects {
+		keys := under[d.Kid]
 		switch d.Code {
 		case jwks.RepeatedKid:
-			f := ambiguity(d.Code, d.Kid, []string{d.Pointer}, count(s, d.Kid), "one kid names several keys: verifiers take one of them")
-			if sameClass(s, d.Kid) {
+			f := ambiguity(d.Code, d.Kid, []string{d.Pointer}, len(keys), "one kid names several keys: verifiers take one of them")
+			if sameClass(keys) {
 				f.ByChange = event.SeverityHigh
 			}
 			out = append(out, f)
 		case jwks.RepeatedKidLabels:
-			out = append(out, ambiguity(d.Code, d.Kid, []string{d.Pointer}, count(s, d.Kid),
+			out = append(out, ambiguity(d.Code, d.Kid, []string{d.Pointer}, len(keys),
 				"one key stands several times under one kid with different purposes"))
 		}
 	}
@@ -181,34 +186,17 @@ func ambiguity(code jwks.Code, kid string, at []string, n int, what string) Flaw
 	}
 }
 
-// sameClass reports whether two identities under the kid serve one class.
-func sameClass(s *jwks.Set, kid string) bool {
-	by := map[jwks.Class]map[jwks.Identity]bool{}
-	for i := range s.Keys {
-		k := &s.Keys[i]
-		if k.Kid != kid {
-			continue
-		}
+// sameClass reports whether two identities among the keys serve one class.
+func sameClass(keys []*jwks.Key) bool {
+	by := map[jwks.Class]jwks.Identity{}
+	for _, k := range keys {
 		c := k.Class()
-		if by[c] == nil {
-			by[c] = map[jwks.Identity]bool{}
-		}
-		by[c][k.ID] = true
-		if len(by[c]) > 1 {
+		if id, ok := by[c]; ok && id != k.ID {
 			return true
 		}
+		by[c] = k.ID
 	}
 	return false
-}
-
-func count(s *jwks.Set, kid string) int {
-	n := 0
-	for i := range s.Keys {
-		if s.Keys[i].Kid == kid {
-			n++
-		}
-	}
-	return n
 }
 
 // invalid finds answers that are no JWK Set. Nothing in them is guessed at.

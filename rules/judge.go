@@ -7,6 +7,7 @@ import (
 
 	"github.com/jwkswatch/jwkswatch/diff"
 	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/history"
 	"github.com/jwkswatch/jwkswatch/jwks"
 )
 
@@ -57,7 +58,11 @@ func findings(book []Rule, c *Case) []Finding {
 		if r.Judge == nil {
 			continue
 		}
-		for _, f := range r.Judge(c) {
+		list := r.Judge
+		if ofWay(r.Type) {
+			list = func(c *Case) []Finding { return onWay(r, c) }
+		}
+		for _, f := range list(c) {
 			f.Rule, f.Type, f.Count = r, r.Type, max(f.Count, 1)
 			if f.Severity == 0 {
 				f.Severity = r.Severity
@@ -77,8 +82,10 @@ func findings(book []Rule, c *Case) []Finding {
 	}
 	for i := range out {
 		out[i].When = out[i].or(c.When)
+		out[i].Evidence = c.evidence(&out[i])
 	}
 	explain(c, out)
+	combined(out)
 	raise(c, out)
 	return out
 }
@@ -87,16 +94,59 @@ func findings(book []Rule, c *Case) []Finding {
 // beside set.replaced says nothing more; what may never be explained away
 // keeps its own severity.
 func explain(c *Case, list []Finding) {
-	if c.Replaced == nil {
-		return
-	}
 	for i := range list {
 		f := &list[i]
-		if f.Type != event.KeyAdded && f.Type != event.KeyRemoved {
-			continue
+		switch f.Type {
+		case event.KeyAdded, event.KeyRemoved:
+			if c.Replaced != nil {
+				f.Reasons = append(f.Reasons, "explained_by:"+string(event.SetReplaced))
+			}
+		case event.EndpointUnreachable:
+			if by := c.cause(); by != "" && !f.Closing {
+				f.Reasons = append(f.Reasons, "explained_by:"+string(by))
+				f.lower(event.SeverityLow, "explained", "explained_by:"+string(by))
+			}
 		}
-		f.Reasons = append(f.Reasons, "explained_by:"+string(event.SetReplaced))
 	}
+}
+
+// cause is what explains that an endpoint does not answer, "" for nothing.
+func (c *Case) cause() event.Type {
+	if c.Policy.Degraded {
+		return event.AgentDegraded
+	}
+	for _, t := range [...]event.Type{event.EndpointTLSInvalid, event.EndpointDangling, event.EndpointRedirected} {
+		if slices.ContainsFunc(c.open, func(o *history.Condition) bool { return o.Type == string(t) }) ||
+			slices.ContainsFunc(c.Opened, func(f Flaw) bool { return f.Rule.Type == t }) {
+			return t
+		}
+	}
+	return ""
+}
+
+// lower brings the severity down to a level, if it is above.
+func (f *Finding) lower(to event.Severity, kind, reason string) {
+	if f.Severity <= to {
+		return
+	}
+	f.Severity = to
+	f.Adjusted = append(f.Adjusted, event.Adjustment{Rule: f.Rule.ID, Kind: kind, To: to, Reason: reason})
+}
+
+// evidence is that of the answer which first showed the finding.
+func (c *Case) evidence(f *Finding) *event.Transport {
+	if f.Failure != nil {
+		return f.Failure.Evidence
+	}
+	for _, a := range c.looks {
+		if a.at.Equal(f.At) && a.facts != nil {
+			return a.facts.Evidence
+		}
+	}
+	if len(c.looks) == 0 && c.Facts != nil {
+		return c.Facts.Evidence // of the discovery before a failure
+	}
+	return nil
 }
 
 // raise lifts on critical endpoints, where nothing announces a change yet:
@@ -125,59 +175,13 @@ func raise(c *Case, list []Finding) {
 	}
 }
 
-// rollUp joins findings that differ in the key only. Mutations and leaks are
-// never joined: each is an incident.
-func rollUp(list []Finding) []Finding {
-	groups := map[string][]int{}
-	for i := range list {
-		if k := groupOf(&list[i]); k != "" {
-			groups[k] = append(groups[k], i)
-		}
-	}
-	var out []Finding
-	for i := range list {
-		f := list[i]
-		g := groups[groupOf(&f)]
-		if len(g) <= RollUpOver {
-			out = append(out, f)
-			continue
-		}
-		if g[0] != i {
-			continue
-		}
-		f.Count = 0
-		for _, j := range g {
-			o := &list[j]
-			f.Count += o.Count
-			f.opens = append(f.opens[:len(f.opens):len(f.opens)], o.opens...)
-			f.Confirmed = f.Confirmed && o.Confirmed
-			if o.Key != nil {
-				f.Keys = append(f.Keys, *o.Key)
-			}
-		}
-		f.opens = slices.Compact(slices.Sorted(slices.Values(f.opens)))
-		f.Key, f.Previous, f.Change = nil, nil, event.Change{}
-		f.Message = rolledUp(&f)
-		out = append(out, f)
-	}
-	return out
-}
-
-func groupOf(f *Finding) string {
-	switch {
-	case f.Type == event.KeyPrivate, f.Type == event.KeyMutated, f.Closing, f.Key == nil && len(f.opens) == 0:
-		return ""
-	}
-	return strings.Join(append([]string{string(f.Type), f.Severity.String(), string(f.Verdict)}, f.Reasons...), "\x00")
-}
-
 // order puts findings of the endpoint first, then of the set, then of keys; of
 // each the closings first. The order within is the book's.
 func order(list []Finding) []Finding {
 	rank := func(f *Finding) int {
 		r := 4
 		switch object, _, _ := strings.Cut(string(f.Type), "."); object {
-		case "endpoint", "document":
+		case "discovery", "endpoint", "document":
 			r = 0
 		case "baseline":
 			r = 1

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"encoding/hex"
+	"slices"
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/diff"
@@ -185,12 +186,14 @@ func (c *Case) previous(ch Change, w When) *KeyFact {
 			}
 		}
 	}
-	if c.Old != nil {
-		for _, k := range c.Old {
-			if k.ID == *ch.Previous {
-				return &KeyFact{Key: k}
-			}
+	if c.old == nil { // what is remembered holds all of a live set: only two files come here
+		c.old = make(map[jwks.Identity]*jwks.Key, len(c.Old))
+		for i := range slices.Backward(c.Old) {
+			c.old[c.Old[i].ID] = &c.Old[i]
 		}
+	}
+	if k := c.old[*ch.Previous]; k != nil {
+		return &KeyFact{Key: *k}
 	}
 	return &KeyFact{Key: jwks.Key{ID: *ch.Previous, Kid: ch.Kid}}
 }

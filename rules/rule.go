@@ -67,14 +67,19 @@ type Case struct {
 	Changes  []Change
 	Replaced *Replaced // no signing key survived
 	Emptied  *Emptied
-	MaxAge   time.Duration // of the answer's Cache-Control; 0 when it had none
-	Facts    *Facts        // of the answer that first showed what the case is about; nil without one
-	Seen     event.Confirmation
-	Opened   []Flaw     // with Seen set
-	Old      []jwks.Key // the old document, when nothing else is remembered
-	Failure  *Failure
+	MaxAge   time.Duration      // of the answer's Cache-Control; 0 when it had none
+	Facts    *Facts             // of the answer that first showed what the case is about; nil without one
+	Seen     event.Confirmation // for rules of the way: how often Facts were seen
+	Opened   []Flaw             // with Seen set
+	Old      []jwks.Key         // the old document, when nothing else is remembered
+	Failure  *Failure           // of the poll, when it failed; of the discovery, when that did
 
 	closed []*history.Condition
+	open   []*history.Condition // that stand while the case is judged
+	looks  []*answer            // that the case stands on, the older one first
+	// unreachable is the flaw of endpoint.unreachable that opens, "" for none.
+	unreachable string
+	old         map[jwks.Identity]*jwks.Key // the first entry of each key of Old, once asked for
 }
 
 // Change is one change and how surely it was seen.
@@ -152,8 +157,8 @@ type Finding struct {
 	Message   string
 	Details   any
 	Failure   *Failure
-	// Evidence is that of the answer which first showed it; nil for the one
-	// that is judged now.
+	// Evidence is that of the answer which first showed it, or of the failure;
+	// nil when nothing is known of its way.
 	Evidence *event.Transport
 	// Condition is what opens or closes, in the memory of the outcome.
 	Condition *history.Condition

@@ -54,16 +54,21 @@ func setEmptied(c *Case) []Finding {
 
 func unreachable(c *Case) []Finding {
 	f := c.Failure
-	if f == nil {
+	if f == nil || c.unreachable == "" {
 		return nil
 	}
+	effect := "nobody watches this issuer meanwhile"
+	what := "no answer"
+	if c.unreachable == undiscovered() {
+		what, effect = "no discovery document", "the last known key set is watched, a move of it would go unseen"
+	}
 	return []Finding{{
-		Failure: f, opens: []string{history.FlawID(string(event.EndpointUnreachable))},
+		Failure: f, opens: []string{c.unreachable},
 		Details: &event.EndpointUnreachableDetails{
 			Phase: f.Phase, Failures: f.Count, Since: new(event.At(f.Since)), LastGood: event.AtOrNil(c.After),
 		},
-		Message: short(fmt.Sprintf("%s: no answer since %s (%s, %d polls failed); nobody watches this issuer meanwhile",
-			c.Policy.Endpoint, clock(f.Since), f.Phase, f.Count)),
+		Message: short(fmt.Sprintf("%s: %s since %s (%s, %d polls failed); %s",
+			c.Policy.Endpoint, what, clock(f.Since), f.Phase, f.Count, effect)),
 	}}
 }
 
@@ -88,6 +93,9 @@ func opened(c *Case, fl Flaw) Finding {
 		f.Key = new(c.fact(*fl.Key, f.When))
 		f.present()
 	}
+	if byFailure(f.Type) {
+		f.Failure = c.Failure
+	}
 	confirm(fl.Details, fl.Seen)
 	f.Details = fl.Details
 	f.Message = c.message(&f, "", fl.What, "")
@@ -105,6 +113,9 @@ func closed(book []Rule, c *Case, cond *history.Condition) Finding {
 		if book[i].Type == f.Type && (f.Rule == nil || book[i].ID == cond.Rule) {
 			f.Rule = &book[i]
 		}
+	}
+	if f.Rule == nil { // of a book that has the rule no more
+		f.Rule = &Rule{ID: cond.Rule, Type: f.Type, Title: cond.Type, Severity: f.Severity, Verdict: f.Verdict, Standards: monitoring()}
 	}
 	if cond.Key != nil {
 		f.Key = new(c.fact(*cond.Key, c.When))
@@ -136,6 +147,20 @@ func confirm(details any, seen event.Confirmation) {
 	case *event.DocumentInvalidDetails:
 		d.Confirmation = seen
 	case *event.SetEmptiedDetails:
+		d.Confirmation = seen
+	case *event.EndpointRedirectedDetails:
+		d.Confirmation = seen
+	case *event.EndpointCertificateChangedDetails:
+		d.Confirmation = seen
+	case *event.EndpointCachePolicyDetails:
+		d.Confirmation = seen
+	case *event.EndpointContentTypeDetails:
+		d.Confirmation = seen
+	case *event.DiscoveryMovedDetails:
+		d.Confirmation = seen
+	case *event.DiscoveryIssuerMismatchDetails:
+		d.Confirmation = seen
+	case *event.DiscoveryWeakenedDetails:
 		d.Confirmation = seen
 	}
 }

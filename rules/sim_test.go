@@ -59,9 +59,12 @@ type sim struct {
 	good     time.Time
 	stored   []byte
 	policy   rules.Policy
+	book     []rules.Rule // nil: the built-in one
+	facts    *rules.Facts // of the answers to come
 	row      int
 	since    time.Time
 	goods    int
+	found    int // polls in a row whose discovery was good
 	look     time.Duration
 	pending  bool
 	accepted bool
@@ -83,7 +86,15 @@ func (s *sim) step(o rules.Observation) []string {
 		s.t.Fatal(err)
 	}
 	o.At, o.After, o.Remote = s.now, s.good, "192.0.2.7:443"
-	out := rules.Step(rules.Book(), m, o, s.policy)
+	book := s.book
+	if book == nil {
+		book = rules.Book()
+	}
+	if s.found++; o.Facts == nil || o.Facts.Discovery == nil || o.Facts.Discovery.Failure != nil {
+		s.found = 0
+	}
+	o.DiscoveredInARow = s.found
+	out := rules.Step(book, m, o, s.policy)
 	if len(out.Findings) > 0 && !out.Store {
 		s.t.Fatalf("findings that would not be stored: %v", tell(out.Findings))
 	}
@@ -116,7 +127,7 @@ func (s *sim) answer(body []byte) []string {
 	s.t.Helper()
 	s.row, s.goods = 0, s.goods+1
 	set := jwks.Parse(body)
-	got := s.step(rules.Observation{Set: set, GoodInARow: s.goods, MaxAge: time.Hour})
+	got := s.step(rules.Observation{Set: set, GoodInARow: s.goods, MaxAge: time.Hour, Facts: s.facts})
 	if set.Usable() {
 		s.good = s.now
 	}
@@ -126,11 +137,18 @@ func (s *sim) answer(body []byte) []string {
 // fail is one failed fetch.
 func (s *sim) fail() []string {
 	s.t.Helper()
+	return s.failWith(rules.Failure{Phase: "dial", Error: "connection refused"})
+}
+
+// failWith is one failed fetch of this kind.
+func (s *sim) failWith(f rules.Failure) []string {
+	s.t.Helper()
 	s.goods = 0
 	if s.row++; s.row == 1 {
 		s.since = s.now
 	}
-	return s.step(rules.Observation{Failure: &rules.Failure{Phase: "dial", Error: "connection refused", Count: s.row, Since: s.since}})
+	f.Count, f.Since = s.row, s.since
+	return s.step(rules.Observation{Failure: &f})
 }
 
 // poll serves the document until nothing more is asked for, an interval after

@@ -1,10 +1,8 @@
 package rules
 
 import (
-	"slices"
 	"time"
 
-	"github.com/jwkswatch/jwkswatch/diff"
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/history"
 	"github.com/jwkswatch/jwkswatch/jwks"
@@ -64,12 +62,18 @@ type Outcome struct {
 // forgets nothing, and a second look decides what is told and how surely.
 func Step(book []Rule, before *history.Memory, o Observation, p Policy) Outcome {
 	s := &step{book: book, was: before, m: before.Clone(), o: o, p: p}
+	if keys := thinKeys(s.m.Live); keys != nil {
+		s.m.Live = keys // of before there was a bound
+	}
 	if o.Failure != nil {
 		s.failed()
 	} else {
-		s.recovered()
-		s.answered(s.answer(o.Set, o.At, o.After, o.Remote))
+		x := s.answer(o.Set, o.Facts, o.At, o.After, o.Remote)
+		s.recovered(x)
+		s.undiscovered(x)
+		s.answered(x)
 	}
+	s.settle()
 	s.out.Memory = s.m
 	return s.out
 }
@@ -82,25 +86,9 @@ type step struct {
 	o    Observation
 	p    Policy
 	out  Outcome
+
+	held map[string]bool // the flaws that open conditions hold, once asked for
 }
-
-// answer is a document as the state machine sees it.
-type answer struct {
-	set    *jwks.Set
-	flaws  []Flaw
-	at     time.Time
-	after  time.Time
-	remote string
-
-	changes []diff.Change // against the baseline, once asked for
-}
-
-func (s *step) answer(set *jwks.Set, at, after time.Time, remote string) *answer {
-	return &answer{set: set, flaws: Inspect(s.book, set), at: at, after: after, remote: remote}
-}
-
-func (a *answer) valid() bool { return a.set.Usable() }
-func (a *answer) empty() bool { return a.valid() && len(a.set.Keys) == 0 }
 
 func (s *step) answered(x *answer) {
 	first := s.restore()
@@ -118,45 +106,14 @@ func (s *step) answered(x *answer) {
 		}
 		s.firstEmpty(x)
 	case x.empty():
-		s.stillEmpty(x)
+		s.stillEmpty(first, x)
 	case first != nil && first.empty() && x.valid():
-		s.m.Flip(x.at)
-		s.drop()
-		s.first(x)
+		s.refilled(x)
 	case first == nil:
 		s.first(x)
 	default:
 		s.second(first, x)
 	}
-}
-
-// restore reads the pending answer back. It was stored redacted, and a
-// redacted document parses to the same keys and flaws.
-func (s *step) restore() *answer {
-	p := s.m.Pending
-	if p == nil {
-		return nil
-	}
-	set := &jwks.Set{Shape: p.Shape, Reason: p.Reason, Offset: p.Offset}
-	if p.Body != nil {
-		set = jwks.Parse(p.Body)
-	}
-	return s.answer(set, p.At, p.After, p.Remote)
-}
-
-// wait stores the answer as pending.
-func (s *step) wait(x *answer) {
-	s.m.Pending = &history.Pending{
-		At: x.at, After: x.after, Shape: x.set.Shape, Reason: event.Text(x.set.Reason), Offset: x.set.Offset,
-		Looks: 1, Remote: x.remote, Body: x.set.Body,
-	}
-	s.out.Store = true
-	s.out.Look = LookAfter
-}
-
-func (s *step) drop() {
-	s.m.Pending = nil
-	s.out.Store = true
 }
 
 // baseline takes the set as given, findings aside: first sight is never a
@@ -166,15 +123,18 @@ func (s *step) baseline(x *answer) {
 	c.Baseline = "first_sight"
 	if !s.m.Baseline.IsZero() {
 		c.Baseline = "url_changed"
+		s.m.Learned = history.Learned{} // where another URL led is no measure for this one
 	}
 	c.Seen = seen(x, x)
 	c.Keys = x.set.Keys
 	s.m.URL = s.p.URL
 	s.m.Pending = nil
 	s.flaws(c, nil, x)
-	s.accept(c, x.set.Keys, x)
+	s.m.Rebase(x.set.Keys, c.After, c.At)
+	s.newest(x)
 	s.judge(c)
-	if x.empty() {
+	s.learn(x)
+	if x.empty() && s.open(event.SetEmptied) == nil {
 		s.wait(x)
 	}
 }
@@ -182,136 +142,39 @@ func (s *step) baseline(x *answer) {
 // first looks for claims against the baseline; any makes the answer pending.
 func (s *step) first(x *answer) {
 	if !x.valid() {
-		if s.unknown(x.flaws) {
+		if s.unknown(x.flaws) || s.novel(x) {
 			s.wait(x)
+		} else {
+			s.learn(x)
 		}
 		return
 	}
 	switch {
-	case len(s.changes(x.set.Keys)) > 0, s.unknown(x.flaws), s.closable(x) > 0:
+	case len(s.changes(x.set.Keys)) > 0, s.unknown(x.flaws), s.closable(x) > 0, s.novel(x):
 		s.wait(x)
 	case len(s.m.Digests) == 0 || s.m.Digests[len(s.m.Digests)-1].Sum != x.set.Digest:
 		// Another set without a change that has a name: kept, not told.
 		s.accept(s.newCase(x), x.set.Keys, x)
-	}
-}
-
-// second decides on a pending answer.
-func (s *step) second(first, x *answer) {
-	switch {
-	case first.valid() && x.valid():
-		s.resolve(first, x)
-	case first.valid():
-		s.tell(first, x)
-	case x.valid():
-		s.tell(first, nil)
-		s.drop()
-		s.first(x)
+		s.learn(x)
 	default:
-		s.tell(first, x)
-		s.drop()
+		s.learn(x)
 	}
 }
 
-// resolve holds two complete answers against the baseline.
-func (s *step) resolve(first, x *answer) {
-	c := s.newCase(x)
-	pend := s.m.Pending
-	c.When = When{first.after, first.at}
-	keys := merge(first.set.Keys, x.set.Keys)
-	for _, ch := range s.changes(keys) {
-		if ch.Kind == diff.Removed && slices.Contains(pend.Replaced, ch.ID) {
-			continue // its exchange was told when the first look was all there was
+// newCase begins a case about the answers, the older one first. Any may be nil:
+// about none of them it is about a poll without an answer.
+func (s *step) newCase(answers ...*answer) *Case {
+	before := *s.was
+	before.Learned = s.m.Learned // what this step told already is no news
+	c := &Case{Policy: s.p, When: When{s.o.After, s.o.At}, Before: &before, Keys: s.m.Live, MaxAge: s.o.MaxAge}
+	for _, a := range answers {
+		if a == nil {
+			continue
 		}
-		n := Change{Change: ch, Seen: s.seenIn(ch, first, x)}
-		if ch.Kind != diff.Removed && !s.shows(first, ch) {
-			n.When = When{first.at, x.at}
+		if len(c.looks) == 0 {
+			c.When, c.Facts = When{a.after, a.at}, a.facts
 		}
-		c.Changes = append(c.Changes, n)
-	}
-	for _, ch := range s.changes(first.set.Keys) { // values that the second look did not show
-		if ch.Presence() && !pend.Told && !told(c.Changes, ch) {
-			c.Changes = append(c.Changes, Change{Change: ch, Seen: s.seenIn(ch, first, x)})
-		}
-	}
-	old := s.m.Live
-	if pend.Told {
-		old = pend.Old
-	}
-	s.replaced(c, s.standing(old, first.at), keys)
-	if s.unconfirmed(first, keys) {
-		s.m.Flip(x.at)
-	}
-	c.Seen = event.Confirmation{Attempts: 2, Agreed: 2, Addresses: addresses(first, x)}
-	c.Keys = keys
-	s.drop()
-	s.flaws(c, first, x)
-	s.accept(c, keys, x)
-	s.m.Later(first.set.Keys, x.set.Keys, first.at, x.at)
-	s.judge(c)
-	// What only the first look showed now stands in the baseline and is lacking
-	// in the newest answer: that is a claim of its own.
-	s.first(x)
-}
-
-// tell publishes the presence claims of an answer that no second look could
-// confirm, and keeps its claims of absence for the next good poll. The other
-// answer, if any, is no set; its flaws are told as well.
-func (s *step) tell(first, other *answer) {
-	pend := s.m.Pending
-	if pend.Told && other == nil {
-		return
-	}
-	c := s.newCase(first)
-	c.Seen = seen(first, nil)
-	if !pend.Told && first.valid() && !first.empty() {
-		pend.Told, pend.Old = true, s.m.Live
-		keys := merge(s.m.Live, first.set.Keys)
-		for _, ch := range s.changes(keys) {
-			if !ch.Presence() {
-				continue
-			}
-			c.Changes = append(c.Changes, Change{Change: ch, Seen: s.seenIn(ch, first, nil)})
-			if ch.Kind == diff.Mutated && ch.Previous != nil {
-				pend.Replaced = append(pend.Replaced, *ch.Previous)
-			}
-		}
-		c.Keys = keys
-		s.flawsOpened(c, first, other)
-		s.accept(c, keys, first)
-		if len(s.changes(first.set.Keys)) == 0 && s.closable(first) == 0 {
-			s.m.Pending = nil
-		}
-	} else {
-		s.flawsOpened(c, first, other)
-	}
-	s.out.Store = true
-	s.judge(c)
-}
-
-// failed notes a poll without an answer.
-func (s *step) failed() {
-	if first := s.restore(); first != nil && !s.m.Pending.Told && !first.empty() {
-		s.tell(first, nil)
-		if !first.valid() {
-			s.drop()
-		}
-	}
-	f := s.o.Failure
-	long := f.Count >= UnreachableAfter && s.o.At.Sub(f.Since) >= min(2*s.p.Interval, UnreachableSpan)
-	if !long || s.open(event.EndpointUnreachable) != nil {
-		return
-	}
-	c := s.newCase(nil)
-	c.Failure = f
-	s.out.Store = true
-	s.judge(c)
-}
-
-func (s *step) newCase(x *answer) *Case {
-	c := &Case{Policy: s.p, When: When{s.o.After, s.o.At}, Before: s.was, Keys: s.m.Live, MaxAge: s.o.MaxAge}
-	if x != nil {
-		c.When = When{x.after, x.at}
+		c.looks = append(c.looks, a)
 	}
 	return c
 }
@@ -327,18 +190,4 @@ func (s *step) newest(x *answer) {
 	s.m.Note(history.Digest{Sum: x.set.Digest, At: x.at, Keys: len(x.set.Keys)})
 	s.out.Accepted = true
 	s.out.Store = true
-}
-
-// Attentive reports whether even an unchanged answer means something next
-// time: a claim waits for a look, or a row of failures may be over.
-func (o *Outcome) Attentive() bool {
-	if o.Memory.Pending != nil {
-		return true
-	}
-	for _, c := range o.Memory.Conditions {
-		if c.Type == string(event.EndpointUnreachable) {
-			return true
-		}
-	}
-	return false
 }

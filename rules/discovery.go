@@ -1,0 +1,171 @@
+package rules
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/history"
+)
+
+// believed reports whether a discovery document may be used: it could be had,
+// and its issuer is the configured one but for a slash at the end (RFC 8414,
+// section 3.3: "If these values are not identical, the data contained in the
+// response MUST NOT be used"; the slash is a slip of many real issuers).
+func believed(p Policy, d *Discovery) bool {
+	if d == nil || d.Failure != nil || d.JWKSURI == "" {
+		return false
+	}
+	return strings.TrimSuffix(d.Issuer, "/") == strings.TrimSuffix(p.Issuer, "/")
+}
+
+func issuerMismatch(s *Sight) []Flaw {
+	if s.Facts == nil || s.Facts.Discovery == nil {
+		return nil
+	}
+	d := s.Facts.Discovery
+	if d.Failure != nil || s.Policy.Issuer == "" || d.Issuer == s.Policy.Issuer {
+		return nil
+	}
+	f := Flaw{
+		What: "the discovery document is that of another issuer: it is not used, the last known key set is watched",
+		Details: &event.DiscoveryIssuerMismatchDetails{
+			Code: "different", Document: event.Text(d.Document), Configured: event.Text(s.Policy.Issuer), Published: event.TextOrNil(d.Issuer),
+		},
+	}
+	if strings.TrimSuffix(d.Issuer, "/") == strings.TrimSuffix(s.Policy.Issuer, "/") {
+		f.Severity, f.What = event.SeverityMedium, "the issuer in the discovery document differs by a slash at its end: strict clients refuse it"
+		f.Details.(*event.DiscoveryIssuerMismatchDetails).Code = "trailing_slash"
+	}
+	// Another wrong issuer is news; the same one is not.
+	f.ID = history.FlawID(string(event.DiscoveryIssuerMismatch), event.Text(d.Issuer))
+	return []Flaw{f}
+}
+
+// newURI reports whether discovery leads where it never led.
+func newURI(l *history.Learned, d *Discovery) bool {
+	return l.Discovered && !slices.ContainsFunc(l.URIs, func(v history.Value) bool { return sameURI(v.Text, d.JWKSURI) })
+}
+
+// sameURI compares scheme, host, port and path, and the query as it stands:
+// letters of scheme and host do not count, nor does a default port (RFC 3986,
+// section 6.2).
+func sameURI(a, b string) bool { return a == b || normal(a) == normal(b) }
+
+func normal(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return raw
+	}
+	u.Scheme, u.Host = strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	switch {
+	case u.Scheme == "https":
+		u.Host = strings.TrimSuffix(u.Host, ":443")
+	case u.Scheme == "http":
+		u.Host = strings.TrimSuffix(u.Host, ":80")
+	}
+	if u.Path == "" {
+		u.Path = "/"
+	}
+	return u.String()
+}
+
+func moved(c *Case) []Finding {
+	if c.Facts == nil || c.Before == nil || !believed(c.Policy, c.Facts.Discovery) || !newURI(&c.Before.Learned, c.Facts.Discovery) {
+		return nil
+	}
+	d := c.Facts.Discovery
+	before := history.Newest(c.Before.Learned.URIs)
+	f := Finding{When: c.When, Confirmed: c.Seen.Agreed > 1, Severity: event.SeverityHigh}
+	code, what := "other_host", "jwks_uri moved to another host"
+	switch {
+	case hostOf(before) == d.Host:
+		code, what, f.Severity = "same_host", "jwks_uri moved on its host", event.SeverityMedium
+	case d.Site != c.Policy.Site && !within(hostOf(before), d.Site):
+		code, what, f.Severity = "other_domain", "jwks_uri moved out of the issuer's domain", event.SeverityCritical
+	}
+	f.Reasons = []string{code}
+	f.Details = &event.DiscoveryMovedDetails{
+		Code: code, Document: event.Text(d.Document), Before: shown(before), After: event.TextOrNil(d.Shown), Confirmation: c.Seen,
+	}
+	f.Message = c.message(&f, "", what, "who serves it can sign for the issuer")
+	return []Finding{f}
+}
+
+// within reports whether a host lies in a registrable domain.
+func within(host, site string) bool { return host == site || strings.HasSuffix(host, "."+site) }
+
+func hostOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Hostname())
+}
+
+// shown is a URL fit to be shown: values of its query may be secrets.
+func shown(raw string) *string {
+	u, err := url.Parse(raw)
+	if raw == "" || err != nil {
+		return nil
+	}
+	u.User, u.Fragment, u.RawFragment = nil, "", ""
+	if u.RawQuery != "" {
+		u.RawQuery = "***"
+	}
+	return event.TextOrNil(u.String())
+}
+
+// weaker lists what a discovery document protects less than the one before.
+func weaker(l *history.Learned, d *Discovery) []string {
+	if !l.Discovered {
+		return nil
+	}
+	var codes []string
+	for _, alg := range gained(l, d) {
+		if strings.EqualFold(alg, "none") {
+			codes = append(codes, "none_advertised")
+		} else {
+			codes = append(codes, "hmac_advertised")
+		}
+	}
+	if l.SignedMetadata && !d.SignedMetadata {
+		codes = append(codes, "signed_metadata_dropped")
+	}
+	if l.PKCE && !d.PKCE {
+		codes = append(codes, "pkce_dropped")
+	}
+	slices.Sort(codes)
+	return slices.Compact(codes)
+}
+
+// gained lists the weak algorithms that were not advertised before.
+func gained(l *history.Learned, d *Discovery) []string {
+	var out []string
+	for _, alg := range d.Algs {
+		weak := strings.EqualFold(alg, "none") || len(alg) > 2 && strings.EqualFold(alg[:2], "HS")
+		if weak && !slices.Contains(l.Algs, alg) {
+			out = append(out, event.Text(alg))
+		}
+	}
+	return out
+}
+
+func weakened(c *Case) []Finding {
+	if c.Facts == nil || c.Before == nil || !believed(c.Policy, c.Facts.Discovery) {
+		return nil
+	}
+	d := c.Facts.Discovery
+	codes := weaker(&c.Before.Learned, d)
+	if len(codes) == 0 {
+		return nil
+	}
+	f := Finding{When: c.When, Confirmed: c.Seen.Agreed > 1, Reasons: codes}
+	f.Details = &event.DiscoveryWeakenedDetails{
+		Codes: codes, Document: event.Text(d.Document), Algs: orEmpty(gained(&c.Before.Learned, d)), Confirmation: c.Seen,
+	}
+	f.Message = c.message(&f, "", "the discovery document protects less than before: "+strings.ReplaceAll(strings.Join(codes, ", "), "_", " "),
+		"clients that follow it accept more")
+	return []Finding{f}
+}

@@ -1,0 +1,148 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/history"
+)
+
+// lost and undiscovered are the flaws of endpoint.unreachable: no answer of the
+// key set, and no discovery document while the last known key set answers.
+func lost() string         { return history.FlawID(string(event.EndpointUnreachable)) }
+func undiscovered() string { return history.FlawID(string(event.EndpointUnreachable), "discovery") }
+
+// byFailure reports whether the condition is one that failures open and that
+// polls end: what complete answers say of keys neither keeps nor closes it.
+func byFailure(t event.Type) bool {
+	switch t {
+	case event.EndpointUnreachable, event.EndpointTLSInvalid, event.EndpointDangling, event.EndpointRedirected:
+		return true
+	}
+	return false
+}
+
+// failed notes a poll without an answer.
+func (s *step) failed() {
+	if first := s.restore(); first != nil && !s.m.Pending.Told && !first.empty() {
+		s.tell(first, nil)
+		if !first.valid() {
+			s.drop()
+		}
+	}
+	s.recovered(nil)
+	f := s.o.Failure
+	c := s.newCase()
+	c.Failure, c.Facts = f, s.o.Facts
+	c.Seen = event.Confirmation{Attempts: 1, Agreed: 1, Addresses: []string{}}
+	for _, flaw := range s.failing() {
+		if !s.isOpen(flaw.ID) {
+			flaw.Seen = c.Seen
+			c.Opened = append(c.Opened, flaw)
+		}
+	}
+	if s.long(f) && !s.isOpen(lost()) {
+		c.unreachable = lost()
+	}
+	if c.unreachable == "" && len(c.Opened) == 0 {
+		return
+	}
+	s.out.Store = true
+	s.judge(c)
+}
+
+// failing lists what is wrong with the way to no answer. One observation proves
+// it. The discovery before it may have been good, and say things of its own.
+func (s *step) failing() []Flaw {
+	out := Observe(s.book, &Sight{Policy: s.p, Before: s.m, At: s.o.At, Failure: s.o.Failure})
+	for i := range out { // rules of the way see one poll, and not when the last good one was
+		switch d := out[i].Details.(type) {
+		case *event.EndpointTLSInvalidDetails:
+			d.LastGood = event.AtOrNil(s.o.After)
+		case *event.EndpointDanglingDetails:
+			d.LastGood = event.AtOrNil(s.o.After)
+		}
+	}
+	if s.o.Facts == nil || s.o.Facts.Discovery == nil {
+		return out
+	}
+	for _, f := range Observe(s.book, &Sight{Policy: s.p, Before: s.m, At: s.o.At, Facts: s.o.Facts}) {
+		if strings.HasPrefix(string(f.Rule.Type), "discovery.") {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// long reports whether a row of failures is no hiccup.
+func (s *step) long(f *Failure) bool {
+	return f.Count >= UnreachableAfter && s.o.At.Sub(f.Since) >= min(2*s.p.Interval, UnreachableSpan)
+}
+
+// undiscovered tells of a discovery document that cannot be had while the last
+// known key set answers: a move of the set would go unseen.
+func (s *step) undiscovered(x *answer) {
+	if x.facts == nil || x.facts.Discovery == nil || x.facts.Discovery.Failure == nil || s.isOpen(undiscovered()) {
+		return
+	}
+	f := *x.facts.Discovery.Failure
+	if !s.long(&f) {
+		return
+	}
+	f.Phase = "discovery"
+	c := s.newCase(x)
+	c.Failure, c.unreachable = &f, undiscovered()
+	s.out.Store = true
+	s.judge(c)
+}
+
+// recovered closes what failures opened, when the polls say that it is over. x
+// is nil when the poll failed; the discovery before it may have been good.
+func (s *step) recovered(x *answer) {
+	var over []*history.Condition
+	for _, cond := range s.m.Conditions {
+		if byFailure(event.Type(cond.Type)) && s.over(cond, x) {
+			over = append(over, cond)
+		}
+	}
+	if len(over) == 0 {
+		return
+	}
+	c := s.newCase(x)
+	c.Seen = event.Confirmation{Attempts: 1, Agreed: 1, Addresses: addresses(x)}
+	if x == nil {
+		c.Facts = s.o.Facts
+	}
+	s.closeAll(c, over)
+	s.judge(c)
+}
+
+// over reports whether a condition that failures opened is over.
+func (s *step) over(cond *history.Condition, x *answer) bool {
+	switch {
+	case slices.Contains(cond.Flaws, undiscovered()):
+		// An endpoint that is configured anew may have no discovery at all.
+		gone := x != nil && x.facts != nil && x.facts.Discovery == nil
+		return gone || s.o.DiscoveredInARow >= ReachableAfter
+	case x == nil:
+		return false
+	case event.Type(cond.Type) == event.EndpointUnreachable:
+		return s.o.GoodInARow >= ReachableAfter
+	}
+	return !x.hasAny(cond)
+}
+
+// Attentive reports whether even an unchanged answer means something next
+// time: a claim waits for a look, or a row of failures may be over.
+func (o *Outcome) Attentive() bool {
+	if o.Memory.Pending != nil {
+		return true
+	}
+	for _, c := range o.Memory.Conditions {
+		if byFailure(event.Type(c.Type)) {
+			return true
+		}
+	}
+	return false
+}

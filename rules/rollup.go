@@ -1,0 +1,97 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/jwkswatch/jwkswatch/event"
+)
+
+// rollUp joins findings that differ in the key only, closings as openings.
+// Mutations and leaks are never joined: each is an incident.
+func rollUp(list []Finding) []Finding {
+	groups := map[string][]int{}
+	for i := range list {
+		if k := groupOf(&list[i]); k != "" {
+			groups[k] = append(groups[k], i)
+		}
+	}
+	var out []Finding
+	for i := range list {
+		g := groups[groupOf(&list[i])]
+		switch {
+		case len(g) <= RollUpOver:
+			out = append(out, list[i])
+		case g[0] == i:
+			out = append(out, join(list, g))
+		}
+	}
+	return out
+}
+
+// join makes one finding of those at the places. The condition of a closing is
+// that of the first: the others end with it.
+func join(list []Finding, places []int) Finding {
+	f := list[places[0]]
+	var opens []string
+	var details []any
+	f.Count, f.Keys = 0, nil
+	for _, i := range places {
+		o := &list[i]
+		f.Count += o.Count
+		opens = append(opens, o.opens...)
+		details = append(details, o.Details)
+		f.Confirmed = f.Confirmed && o.Confirmed
+		if o.Key != nil {
+			f.Keys = append(f.Keys, *o.Key)
+		}
+	}
+	slices.Sort(opens)
+	f.opens = slices.Compact(opens)
+	f.Key, f.Previous, f.Change = nil, nil, event.Change{}
+	f.Details = common(details)
+	f.Message = rolledUp(&f)
+	return f
+}
+
+func groupOf(f *Finding) string {
+	switch {
+	case f.Type == event.KeyPrivate, f.Type == event.KeyMutated:
+		return ""
+	case f.Key == nil && len(f.opens) == 0 && !f.Closing:
+		return ""
+	}
+	parts := []string{string(f.Type), f.Severity.String(), string(f.Verdict)}
+	if f.Closing { // it passes the filters that its opening passed
+		parts = append(parts, event.Severity(f.Condition.Severity).String())
+	}
+	return strings.Join(append(parts, f.Reasons...), "\x00")
+}
+
+// common is what the details of joined findings have in common. What names one
+// key is left out: the first must not stand for all.
+func common(list []any) any {
+	switch first := list[0].(type) {
+	case *event.SetAmbiguousDetails:
+		out := &event.SetAmbiguousDetails{Code: first.Code, Pointers: []string{}, Confirmation: first.Confirmation}
+		for _, d := range list {
+			d := d.(*event.SetAmbiguousDetails)
+			out.Keys += d.Keys
+			out.Pointers = append(out.Pointers, d.Pointers[:min(len(d.Pointers), maxPointers-len(out.Pointers))]...)
+		}
+		return out
+	case *event.KeyUnparseableDetails:
+		out := &event.KeyUnparseableDetails{Codes: []string{}, Pointers: []string{}, Confirmation: first.Confirmation}
+		for _, d := range list {
+			d := d.(*event.KeyUnparseableDetails)
+			out.Codes = append(out.Codes, d.Codes...)
+			out.Pointers = append(out.Pointers, d.Pointers[:min(len(d.Pointers), maxPointers-len(out.Pointers))]...)
+		}
+		slices.Sort(out.Codes)
+		out.Codes = slices.Compact(out.Codes)
+		return out
+	case *event.KeyRelabelledDetails:
+		return &event.KeyRelabelledDetails{KidsBefore: []string{}, KidsAfter: []string{}, Confirmation: first.Confirmation}
+	}
+	return list[0]
+}
