@@ -59,6 +59,7 @@ type DB struct {
 	installation *Installation
 	writes       atomic.Uint64
 	pruning      sync.Mutex
+	cleanup      func() error // of a copy, after its file is closed; nil otherwise
 
 	turn   chan struct{} // held by who writes; holds broken and stuck too
 	broken error         // why nothing may be written any more
@@ -113,7 +114,11 @@ func (db *DB) Close() error {
 	if db.stuck { // bbolt's Close would wait for ever; this gives the lock of the file back
 		return db.file.Close()
 	}
-	if err := db.bolt.Close(); err != nil {
+	err := db.bolt.Close()
+	if db.cleanup != nil {
+		err = errors.Join(err, db.cleanup())
+	}
+	if err != nil {
 		return fmt.Errorf("closing the state: %w", err)
 	}
 	return nil
@@ -203,14 +208,4 @@ func decoded[T any](bucket string, key []byte, value T, err error) (T, error) {
 		return zero, damaged(bucket, key, err)
 	}
 	return value, nil
-}
-
-func readLedger(tx *bbolt.Tx) (ledger, error) {
-	key := []byte(metaLedger)
-	payload, err := must(tx, bucketMeta, key)
-	if err != nil {
-		return ledger{}, err
-	}
-	l, err := decodeLedger(payload)
-	return decoded(bucketMeta, key, l, err)
 }

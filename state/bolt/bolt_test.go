@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 		childCommit(os.Args[1])
 	case "damage":
 		childDamage()
+	case "thin":
+		childThin(os.Args[1])
 	case "full":
 		childFull(os.Args[1])
 	}
@@ -193,10 +195,16 @@ func TestGroupCommit(t *testing.T) {
 	t.Parallel()
 	db := open(t, newPath(t))
 	const n = 200
-	results := make(chan error, n)
+	results, start := make(chan error, n), make(chan struct{})
 	for i := range n {
-		go func() { results <- db.Commit(t.Context(), step(fmt.Sprintf("ep-%d", i), 1, 1)) }()
+		txn := step(fmt.Sprintf("ep-%d", i), 1, 1)
+		txn.Next.Body = nil // packing is one after the other
+		go func() {
+			<-start
+			results <- db.Commit(t.Context(), txn)
+		}()
 	}
+	close(start)
 	for range n {
 		if err := <-results; err != nil {
 			t.Error(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -40,6 +41,9 @@ func writeSample(t *testing.T) string {
 		t.Fatal(err)
 	}
 	prune(t, db, at(3), "siem")
+	if n := thin(t, db, at(5), "siem"); n == 0 {
+		t.Fatal("no marks in the sample")
+	}
 	path := newPath(t)
 	f, err := os.Create(path)
 	if err == nil {
@@ -54,6 +58,9 @@ func writeSample(t *testing.T) string {
 func sampleStep(name string, revision uint64) state.Txn {
 	txn := step(name, revision, 2)
 	txn.Next.Evidence = []byte(strings.Repeat(name, 100))
+	if revision%2 == 0 {
+		txn.Events[1].Type = heartbeat
+	}
 	if revision == 4 { // pages with overflow
 		txn.Next.Body = make([]byte, 6000)
 		source := rand.NewPCG(1, uint64(len(name)))
@@ -115,9 +122,35 @@ func content(db *bolt.DB) (content map[string]any, failed bool) {
 	if n >= 0 {
 		put("entries", n, nil)
 	}
+	n = 0
+	for e, err := range db.EventsBackwards(ctx, "") {
+		put(fmt.Sprint("entry backwards ", n), e, err)
+		if n++; err != nil {
+			n = -1
+		}
+	}
+	if n >= 0 {
+		put("entries backwards", n, nil)
+	}
 	head, err := db.Head(ctx)
 	put("head", head, err)
+	names, err := db.Endpoints(ctx)
+	put("endpoints", names, err)
+	heads, err := collect(db.Heads(ctx))
+	put("heads", heads, err)
+	pending, oldest, err := db.Pending(ctx, "siem")
+	put("pending", []any{pending, oldest}, err)
 	return content, failed
+}
+
+func collect[T any](all iter.Seq2[T, error]) (out []T, err error) {
+	for v, err := range all {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, nil
 }
 
 // damageFile makes one of many kinds of damage, the same for the same seed.

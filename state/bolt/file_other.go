@@ -8,6 +8,9 @@ import "os"
 // before is then without a lock: a file in use may be taken for a damaged one.
 func tryLock(*os.File) (bool, error) { return true, nil }
 
+// tryShare finds no lock that it could take here.
+func tryShare(*os.File) (bool, error) { return true, nil }
+
 // mapFile reads the start of a file.
 func mapFile(f *os.File, size int) (data []byte, unmap func() error, err error) {
 	data = make([]byte, size)

@@ -14,12 +14,12 @@ import (
 	"github.com/jwkswatch/jwkswatch/state"
 )
 
-// The format of the file, version 1. It is frozen: a change is a new version
-// of the value concerned, or of the whole.
+// The format of the file, versions 1 and 2. Both are frozen: a change is a new
+// version of the value concerned, and of the whole.
 //
 // Every value, in every bucket, is
 //
-//	version   1 octet, 1
+//	version   1 octet, 1; 2 in the two values that format 2 adds
 //	digest   32 octets, SHA-256(version ‖ lp(bucket) ‖ lp(key) ‖ payload)
 //	payload
 //
@@ -53,9 +53,24 @@ import (
 // what tells a Txn that is committed again from another one. A shard is the
 // first four octets of SHA-256(endpoint) modulo 1024. Outside, a position is
 // its 16 hexadecimal digits.
+//
+// Format 2 adds what Thin leaves behind. A state is made as format 1 and becomes
+// format 2 in the transaction that thins first, so that what never thinned can
+// still be read by a version that knows format 1 only. Such a version refuses
+// format 2 by its number, before it looks at anything else. The two values have
+// version 2, so that neither can be taken for its older form:
+//
+//	meta       ledger                 as above, then u64 thinned: marks in the journal,
+//	                                  u64 thin: the position of the newest mark
+//	journal    u64 position           time at: a mark, in place of an entry
+//
+// A mark keeps the position of its entry, so that what is missing is still
+// missed. It has no event id. The newest entry of a journal is never a mark.
 const (
-	formatVersion = 1
+	formatVersion = 2 // the newest that is known
+	formatEntries = 1 // without marks
 	valueVersion  = 1
+	markVersion   = 2 // of a mark, and of a ledger that counts marks
 
 	bucketMeta      = "meta"
 	bucketHeads     = "heads"
@@ -89,8 +104,13 @@ func buckets() []string {
 
 // seal makes a stored value of a payload.
 func seal(bucket string, key, payload []byte) []byte {
+	return sealAs(valueVersion, bucket, key, payload)
+}
+
+// sealAs is seal for a value of another version.
+func sealAs(version byte, bucket string, key, payload []byte) []byte {
 	out := make([]byte, sealSize, sealSize+len(payload))
-	out[0] = valueVersion
+	out[0] = version
 	sum := digest(out[0], bucket, key, payload)
 	copy(out[1:], sum[:])
 	return append(out, payload...)
@@ -99,17 +119,26 @@ func seal(bucket string, key, payload []byte) []byte {
 // unseal returns the payload of a stored value, which it shares, or an error
 // that wraps state.ErrCorrupt.
 func unseal(bucket string, key, value []byte) ([]byte, error) {
-	if len(value) < sealSize {
-		return nil, damaged(bucket, key, errors.New("value is too short"))
+	payload, version, err := unsealAny(bucket, key, value)
+	if err == nil && version != valueVersion {
+		err = damaged(bucket, key, fmt.Errorf("value has version %d, known is %d", version, valueVersion))
 	}
-	payload := value[sealSize:]
-	if digest(value[0], bucket, key, payload) != [32]byte(value[1:sealSize]) {
-		return nil, damaged(bucket, key, errors.New("digest does not match"))
-	}
-	if value[0] != valueVersion {
-		return nil, damaged(bucket, key, fmt.Errorf("value has version %d, known is %d", value[0], valueVersion))
+	if err != nil {
+		return nil, err
 	}
 	return payload, nil
+}
+
+// unsealAny is unseal for a value of any version.
+func unsealAny(bucket string, key, value []byte) (payload []byte, version byte, err error) {
+	if len(value) < sealSize {
+		return nil, 0, damaged(bucket, key, errors.New("value is too short"))
+	}
+	payload = value[sealSize:]
+	if digest(value[0], bucket, key, payload) != [32]byte(value[1:sealSize]) {
+		return nil, 0, damaged(bucket, key, errors.New("digest does not match"))
+	}
+	return payload, value[0], nil
 }
 
 func digest(version byte, bucket string, key, payload []byte) [32]byte {
@@ -150,29 +179,6 @@ func keyText(bucket string, key []byte) string {
 
 // quote makes a name fit to print, whoever gave it.
 func quote(name string) string { return strconv.QuoteToASCII(name[:min(len(name), maxName)]) }
-
-// ledger counts what is in the file, so that what went missing is missed.
-type ledger struct {
-	first, last              uint64
-	body                     uint64
-	endpoints, cursors, seen uint64
-}
-
-// entries is the number of entries in the journal.
-func (l ledger) entries() uint64 { return l.last + 1 - l.first }
-
-func (l ledger) encode() []byte {
-	return appendNumbers(nil, l.first, l.last, l.body, l.endpoints, l.cursors, l.seen)
-}
-
-func decodeLedger(b []byte) (ledger, error) {
-	d := decoder{in: b}
-	l := ledger{first: d.u64(), last: d.u64(), body: d.u64(), endpoints: d.u64(), cursors: d.u64(), seen: d.u64()}
-	if l.first == 0 || l.first > l.last+1 || l.last+1 == 0 {
-		d.bad = true
-	}
-	return l, d.done()
-}
 
 // head is the newest step of an endpoint.
 type head struct {
@@ -269,24 +275,6 @@ func decodeBodyRef(b []byte) (bodyRef, error) {
 		d.bad = true
 	}
 	return r, d.done()
-}
-
-func encodeEntry(e state.Entry) []byte {
-	b := make([]byte, 0, len(e.JSON)+len(e.ID)+len(e.Type)+len(e.Endpoint)+32)
-	b = appendText(b, e.ID)
-	b = appendText(b, e.Type)
-	b = appendText(b, e.Endpoint)
-	b = append(b, e.Severity)
-	b = appendTime(b, e.At)
-	return append(b, e.JSON...)
-}
-
-// decodeEntry copies what it keeps. Position is left to the caller.
-func decodeEntry(b []byte) (state.Entry, error) {
-	d := decoder{in: b}
-	e := state.Entry{ID: string(d.text()), Type: string(d.text()), Endpoint: string(d.text()), Severity: d.u8(), At: d.time()}
-	e.JSON = bytes.Clone(d.rest())
-	return e, d.done()
 }
 
 func decodeNumber(b []byte) (uint64, error) {

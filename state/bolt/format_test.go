@@ -36,7 +36,7 @@ func fill(n byte) (h [32]byte) {
 func samples() []sample {
 	at := time.Date(2026, 11, 22, 18, 49, 3, 412_345_678, time.UTC)
 	return []sample{
-		{"ledger", ledger{first: 3, last: 9, body: 4, endpoints: 2, cursors: 1, seen: 2}.encode(), roundLedger},
+		{"ledger", ledger{first: 3, last: 9, body: 4, endpoints: 2, cursors: 1, seen: 2}.encode(), roundLedger(valueVersion)},
 		{"head", head{revision: 7, oldest: 2, step: fill(1)}.encode(), roundHead},
 		{"step", hashOf(stepOf(state.Txn{
 			Next:   state.Record{Head: state.Head{Epoch: "e", Sequence: 2, Hash: fill(1)}, Digest: fill(2)},
@@ -53,6 +53,10 @@ func samples() []sample {
 		{"record key", recordKey("corp", 258), nil},
 		{"position", []byte(formatPosition(258)), nil},
 		{"sealed", seal(bucketHeads, []byte("corp"), []byte("payload")), nil},
+		// Format 2.
+		{"ledger of marks", ledger{first: 3, last: 9, body: 4, endpoints: 2, cursors: 1, seen: 2, thinned: 3, thin: 8}.encode(), roundLedger(markVersion)},
+		{"mark", encodeMark(at), roundMark},
+		{"sealed mark", sealAs(markVersion, bucketJournal, number(258), encodeMark(at)), nil},
 	}
 }
 
@@ -66,7 +70,14 @@ func sha(s string) [32]byte { return sha256.Sum256([]byte(s)) }
 
 func hashOf(h [32]byte) []byte { return h[:] }
 
-func roundLedger(b []byte) ([]byte, error) { v, err := decodeLedger(b); return v.encode(), err }
+func roundLedger(version byte) func([]byte) ([]byte, error) {
+	return func(b []byte) ([]byte, error) { v, err := decodeLedger(version, b); return v.encode(), err }
+}
+
+func roundMark(b []byte) ([]byte, error) {
+	p, err := decodePlace(258, sealAs(markVersion, bucketJournal, number(258), b))
+	return encodeMark(p.At), err
+}
 func roundHead(b []byte) ([]byte, error)   { v, err := decodeHead(b); return v.encode(), err }
 func roundRecord(b []byte) ([]byte, error) { v, err := decodeRecord(b); return v.encode(), err }
 func roundMemory(b []byte) ([]byte, error) {
@@ -136,24 +147,72 @@ func TestGoldenBody(t *testing.T) {
 	}
 }
 
-// TestGoldenFile reads a file that the first version wrote.
-func TestGoldenFile(t *testing.T) {
-	t.Parallel()
-	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
-		t.Skip("the file of bbolt is in the byte order of its machine, here another")
-	}
-	golden := filepath.Join("testdata", "v1.db.gz")
-	txn := state.Txn{
+// goldenStep is in every golden file. The file of format 2 has three heartbeats
+// after it, of which two are marks.
+func goldenStep() state.Txn {
+	return state.Txn{
 		Next: state.Record{
 			Endpoint: "corp", Revision: 1, At: time.Unix(1_800_000_000, 5).UTC(), Head: state.Head{Epoch: "e", Sequence: 1, Hash: fill(1)},
 			Digest: fill(2), Body: []byte(`{"keys":[]}`), Memory: []byte("memory"), Evidence: []byte(`{}`),
 		},
 		Events: []state.Entry{{ID: "jw1-a", Type: "baseline.established", Endpoint: "corp", Severity: 1, At: time.Unix(1_800_000_000, 5), JSON: []byte(`{"id":"jw1-a"}`)}},
 	}
-	if *update {
-		writeGoldenFile(t, golden, txn)
+}
+
+func goldenBeat(n uint64) state.Txn {
+	at := time.Unix(1_800_000_000+60*int64(n), 0)
+	id := fmt.Sprintf("jw1-beat-%d", n)
+	return state.Txn{Prev: n - 1, Next: state.Record{
+		Endpoint: "_agent", Revision: n, At: at, Head: state.Head{Epoch: "e", Sequence: n, Hash: fill(3)},
+	}, Events: []state.Entry{{ID: id, Type: "agent.heartbeat", Severity: 1, At: at, JSON: fmt.Appendf(nil, `{"id":%q}`, id)}}}
+}
+
+// TestGoldenFiles reads files that earlier versions wrote.
+func TestGoldenFiles(t *testing.T) {
+	t.Parallel()
+	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		t.Skip("the file of bbolt is in the byte order of its machine, here another")
 	}
-	f, err := os.Open(golden)
+	if *update {
+		writeGoldenFile(t, "v2.db.gz") // those of older formats are never written again
+	}
+	for name, want := range map[string]string{
+		"v1.db.gz": "[0000000000000001 jw1-a]",
+		"v2.db.gz": "[0000000000000001 jw1-a 0000000000000004 jw1-beat-3]",
+	} {
+		db := openGolden(t, name)
+		txn := goldenStep()
+		if err := db.Commit(t.Context(), txn); err != nil || db.Stats().Writes != 0 {
+			t.Errorf("%s: the same step is not known as such: %v, %d writes", name, err, db.Stats().Writes)
+		}
+		r, err := db.Latest(t.Context(), "corp")
+		if err != nil || fmt.Sprintf("%+v", r) != fmt.Sprintf("%+v", txn.Next) {
+			t.Errorf("%s: record is %+v, want %+v (%v)", name, r, txn.Next, err)
+		}
+		seen, err := db.LastSeen(t.Context(), "corp")
+		if err != nil || seen.Unix() != 1_800_000_060 {
+			t.Errorf("%s: seen at %v (%v)", name, seen, err)
+		}
+		position, ok, err := db.Cursor(t.Context(), "siem")
+		if err != nil || !ok || position != "0000000000000001" {
+			t.Errorf("%s: cursor is %q, %v (%v)", name, position, ok, err)
+		}
+		var has []string
+		for e, err := range db.Events(t.Context(), "") {
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			has = append(has, e.Position, e.ID)
+		}
+		if fmt.Sprint(has) != want {
+			t.Errorf("%s: events are %v, want %s", name, has, want)
+		}
+	}
+}
+
+func openGolden(t *testing.T, name string) *DB {
+	t.Helper()
+	f, err := os.Open(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,32 +229,24 @@ func TestGoldenFile(t *testing.T) {
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	db := openTest(t, path)
-	if err := db.Commit(t.Context(), txn); err != nil || db.Stats().Writes != 0 {
-		t.Errorf("the same step is not known as such: %v, %d writes", err, db.Stats().Writes)
-	}
-	r, err := db.Latest(t.Context(), "corp")
-	if err != nil || fmt.Sprintf("%+v", r) != fmt.Sprintf("%+v", txn.Next) {
-		t.Errorf("record is %+v, want %+v (%v)", r, txn.Next, err)
-	}
-	seen, err := db.LastSeen(t.Context(), "corp")
-	if err != nil || seen.Unix() != 1_800_000_060 {
-		t.Errorf("seen at %v (%v)", seen, err)
-	}
-	position, ok, err := db.Cursor(t.Context(), "siem")
-	if err != nil || !ok || position != "0000000000000001" {
-		t.Errorf("cursor is %q, %v (%v)", position, ok, err)
-	}
+	return openTest(t, path)
 }
 
-func writeGoldenFile(t *testing.T, golden string, txn state.Txn) {
+func writeGoldenFile(t *testing.T, name string) {
 	t.Helper()
 	db := openTest(t, filepath.Join(t.TempDir(), "state.db"))
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	ctx := t.Context()
-	err := errors.Join(db.Commit(ctx, txn), db.Seen(ctx, map[string]time.Time{"corp": time.Unix(1_800_000_060, 0)}),
-		db.SetCursor(ctx, "siem", formatPosition(1)), db.Backup(ctx, z), z.Close(), os.WriteFile(golden, b.Bytes(), 0o600))
+	err := errors.Join(db.Commit(ctx, goldenStep()), db.Commit(ctx, goldenBeat(1)), db.Commit(ctx, goldenBeat(2)), db.Commit(ctx, goldenBeat(3)),
+		db.Seen(ctx, map[string]time.Time{"corp": time.Unix(1_800_000_060, 0)}), db.SetCursor(ctx, "siem", formatPosition(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := db.Thin(ctx, time.Unix(2_000_000_000, 0), []string{"agent.heartbeat"}, nil); err != nil || n != 2 {
+		t.Fatal(n, err)
+	}
+	err = errors.Join(db.Backup(ctx, z), z.Close(), os.WriteFile(filepath.Join("testdata", name), b.Bytes(), 0o600))
 	if err != nil {
 		t.Fatal(err)
 	}

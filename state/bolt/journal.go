@@ -3,6 +3,7 @@ package bolt
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -21,15 +22,24 @@ func readEventID(tx *bbolt.Tx, id string) (uint64, error) {
 	return decoded(bucketEventIDs, []byte(id), n, err)
 }
 
+func readPlace(tx *bbolt.Tx, position uint64) (place, error) {
+	value := tx.Bucket([]byte(bucketJournal)).Get(number(position))
+	if value == nil {
+		return place{}, damaged(bucketJournal, number(position), errMissing)
+	}
+	return decodePlace(position, value)
+}
+
+// readEntry reads the entry that an event id refers to.
 func readEntry(tx *bbolt.Tx, position uint64) (state.Entry, error) {
-	key := number(position)
-	payload, err := must(tx, bucketJournal, key)
+	p, err := readPlace(tx, position)
+	if err == nil && p.mark {
+		err = damaged(bucketJournal, number(position), errors.New("an event id refers to a mark"))
+	}
 	if err != nil {
 		return state.Entry{}, err
 	}
-	e, err := decodeEntry(payload)
-	e.Position = formatPosition(position)
-	return decoded(bucketJournal, key, e, err)
+	return p.Entry, nil
 }
 
 // bounds returns the ledger as of the last commit and the channel that is
@@ -81,7 +91,8 @@ func (db *DB) Wait(ctx context.Context, after string) error {
 }
 
 // Events yields the journal after a position, "" is the beginning, up to the
-// head at the time of the call. Entries that Prune has dropped are left out.
+// head at the time of the call. Entries that Prune or Thin has dropped are left
+// out.
 // The iteration holds no lock and no transaction while the caller works, and
 // ends after an error. A damaged entry is such an error, after all that comes
 // before it; of the entry only the position is set then.
@@ -132,18 +143,15 @@ func (db *DB) readEntries(ctx context.Context, from, to uint64) (batch []state.E
 			if !bytes.Equal(k, number(position)) {
 				return damaged(bucketJournal, number(position), errMissing)
 			}
-			payload, err := unseal(bucketJournal, k, v)
+			p, err := decodePlace(position, v)
 			if err != nil {
 				return err
 			}
-			e, err := decodeEntry(payload)
-			if err != nil {
-				return damaged(bucketJournal, k, err)
+			if !p.mark {
+				batch = append(batch, p.Entry)
 			}
-			e.Position = formatPosition(position)
-			batch = append(batch, e)
 			position++
-			if size += len(e.JSON); len(batch) == batchEntries || size >= batchBytes {
+			if size += len(p.JSON); len(batch) == batchEntries || size >= batchBytes || position-from >= batchPlaces {
 				return nil
 			}
 		}

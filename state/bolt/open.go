@@ -51,9 +51,14 @@ func open(ctx context.Context, o Options) (_ *DB, err error) {
 			_ = f.Close() // gives up the lock; bbolt may have closed it already
 		}
 	}()
-	if err := lock(ctx, f, o.Timeout); err != nil {
+	if err := lock(ctx, f, o.Timeout, tryLock); err != nil {
 		return nil, err
 	}
+	return openFile(f, func() (*bbolt.DB, error) { return openBolt(o.Path, f) })
+}
+
+// openFile looks at a file before bbolt does and reads what it holds.
+func openFile(f *os.File, openBolt func() (*bbolt.DB, error)) (*DB, error) {
 	counts, err := inspect(f)
 	if err != nil {
 		return nil, err
@@ -62,7 +67,7 @@ func open(ctx context.Context, o Options) (_ *DB, err error) {
 	if db.packer, err = newPacker(); err != nil {
 		return nil, err
 	}
-	if db.bolt, err = openBolt(o.Path, f); err != nil {
+	if db.bolt, err = openBolt(); err != nil {
 		return nil, err
 	}
 	if err := db.view(func(tx *bbolt.Tx) error { return db.load(tx, counts) }); err != nil {
@@ -89,14 +94,14 @@ func openBolt(path string, f *os.File) (b *bbolt.DB, err error) {
 	return b, err
 }
 
-// lock waits for the lock of f, at most for timeout.
-func lock(ctx context.Context, f *os.File, timeout time.Duration) error {
+// lock waits for a lock of f, at most for timeout.
+func lock(ctx context.Context, f *os.File, timeout time.Duration, try func(*os.File) (bool, error)) error {
 	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
 	retry := time.NewTicker(lockRetry)
 	defer retry.Stop()
 	for {
-		if ok, err := tryLock(f); err != nil {
+		if ok, err := try(f); err != nil {
 			return fmt.Errorf("locking it: %w", err)
 		} else if ok {
 			return nil
@@ -117,7 +122,8 @@ func (db *DB) load(tx *bbolt.Tx, counts map[string]uint64) error {
 	if err := checkCounts(counts, nil); err != nil {
 		return err
 	}
-	if err := checkFormat(tx); err != nil {
+	format, err := checkFormat(tx)
+	if err != nil {
 		return err
 	}
 	epoch, err := get(tx, bucketMeta, []byte(metaEpoch))
@@ -135,6 +141,9 @@ func (db *DB) load(tx *bbolt.Tx, counts map[string]uint64) error {
 	if db.ledger, err = readLedger(tx); err != nil {
 		return err
 	}
+	if db.ledger.format() != format {
+		return damaged(bucketMeta, []byte(metaLedger), fmt.Errorf("is not that of format %d", format))
+	}
 	records, err := sumHeads(tx)
 	if err != nil {
 		return err
@@ -149,30 +158,32 @@ func (db *DB) load(tx *bbolt.Tx, counts map[string]uint64) error {
 		bucketMemory:    db.ledger.endpoints,
 		bucketRecords:   records,
 		bucketJournal:   db.ledger.entries(),
-		bucketEventIDs:  db.ledger.entries(),
+		bucketEventIDs:  db.ledger.entries() - db.ledger.thinned,
 		bucketBodyIndex: counts[bucketBodies],
 		bucketCursors:   db.ledger.cursors,
 		bucketSeen:      db.ledger.seen,
 	})
 }
 
-func checkFormat(tx *bbolt.Tx) error {
+// checkFormat returns the format of the file, which is one that is known.
+func checkFormat(tx *bbolt.Tx) (uint32, error) {
 	format, err := get(tx, bucketMeta, []byte(metaFormat))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if len(format) != 4 {
-		return damaged(bucketMeta, []byte(metaFormat), errors.New("not a number"))
+		return 0, damaged(bucketMeta, []byte(metaFormat), errors.New("not a number"))
 	}
 	has := binary.BigEndian.Uint32(format)
-	if has == formatVersion {
-		return nil
+	if has == formatEntries || has == formatVersion {
+		return has, nil
 	}
 	hint := "migrate it"
 	if has > formatVersion {
 		hint = "it was written by a newer version"
 	}
-	return fmt.Errorf("%w: the file has format %d, this version reads and writes format %d: %s", ErrFormat, has, formatVersion, hint)
+	return 0, fmt.Errorf("%w: the file has format %d, this version reads and writes formats %d and %d: %s",
+		ErrFormat, has, formatEntries, formatVersion, hint)
 }
 
 // sumHeads verifies every head and returns how many records there must be.
@@ -245,7 +256,7 @@ func initialise(tx *bbolt.Tx) error {
 		key     string
 		payload []byte
 	}{
-		{metaFormat, binary.BigEndian.AppendUint32(nil, formatVersion)},
+		{metaFormat, binary.BigEndian.AppendUint32(nil, ledger{}.format())},
 		{metaCreated, appendTime(nil, time.Now())},
 		{metaEpoch, []byte(i.Epoch)},
 		{metaKey, i.Key[:]},

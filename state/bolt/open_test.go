@@ -31,7 +31,7 @@ func rewrite(t *testing.T, path string, change func(*bbolt.Tx) error) {
 
 func TestFormatVersion(t *testing.T) {
 	t.Parallel()
-	for version, hint := range map[uint32]string{0: "migrate", 2: "newer", 258: "newer"} {
+	for version, hint := range map[uint32]string{0: "migrate", 3: "newer", 258: "newer"} {
 		path := filepath.Join(t.TempDir(), "state.db")
 		if err := openTest(t, path).Close(); err != nil {
 			t.Fatal(err)
@@ -42,7 +42,7 @@ func TestFormatVersion(t *testing.T) {
 		})
 		_, err := Open(t.Context(), Options{Path: path})
 		if !errors.Is(err, ErrFormat) || errors.Is(err, state.ErrCorrupt) || !strings.Contains(err.Error(), hint) ||
-			!strings.Contains(err.Error(), fmt.Sprintf("format %d,", version)) || !strings.Contains(err.Error(), "format 1:") {
+			!strings.Contains(err.Error(), fmt.Sprintf("format %d,", version)) || !strings.Contains(err.Error(), "formats 1 and 2:") {
 			t.Errorf("format %d: error is %v", version, err)
 		}
 	}

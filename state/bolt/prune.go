@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -18,7 +17,7 @@ const pruneBatch = 256
 type Pruned struct {
 	Snapshots int
 	Bodies    int
-	Entries   int
+	Entries   int // of the journal, marks of Thin included
 }
 
 // Prune drops snapshots older than before, though never the newest of an
@@ -164,6 +163,34 @@ func (db *DB) pruneJournal(ctx context.Context, before time.Time, cursors []stri
 }
 
 func (w *writer) dropEntries(before time.Time, cursors []string) (dropped int, err error) {
+	passed, err := w.passed(cursors)
+	if err != nil {
+		return 0, err
+	}
+	for dropped < pruneBatch && w.ledger.first <= passed {
+		p, err := readPlace(w.tx, w.ledger.first)
+		if err != nil {
+			return dropped, err
+		}
+		if !p.At.Before(before) {
+			break
+		}
+		if err := w.remove(bucketJournal, number(w.ledger.first)); err != nil {
+			return dropped, err
+		}
+		if p.mark {
+			w.ledger.thinned--
+		} else if err := w.remove(bucketEventIDs, []byte(p.ID)); err != nil {
+			return dropped, err
+		}
+		w.ledger.first++
+		dropped++
+	}
+	return dropped, nil
+}
+
+// passed returns the position that every named cursor has reached.
+func (w *writer) passed(cursors []string) (uint64, error) {
 	passed := w.ledger.last
 	for _, name := range cursors {
 		// A name that is not stored stands at 0.
@@ -173,49 +200,5 @@ func (w *writer) dropEntries(before time.Time, cursors []string) (dropped int, e
 		}
 		passed = min(passed, position)
 	}
-	for dropped < pruneBatch && w.ledger.first <= passed {
-		e, err := readEntry(w.tx, w.ledger.first)
-		if err != nil {
-			return dropped, err
-		}
-		if !e.At.Before(before) {
-			break
-		}
-		if err := w.remove(bucketJournal, number(w.ledger.first)); err != nil {
-			return dropped, err
-		}
-		if err := w.remove(bucketEventIDs, []byte(e.ID)); err != nil {
-			return dropped, err
-		}
-		w.ledger.first++
-		dropped++
-	}
-	return dropped, nil
-}
-
-// Backup writes a whole and consistent state as of now, while commits go on.
-// Copying the file instead gives a broken one as often as not. The copy has the
-// same epoch and key: who restores it must make a new epoch.
-func (db *DB) Backup(ctx context.Context, w io.Writer) error {
-	err := db.read(ctx, func(tx *bbolt.Tx) error {
-		_, err := tx.WriteTo(contextWriter{ctx, w})
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("writing a backup: %w", err)
-	}
-	return nil
-}
-
-// contextWriter ends a long copy with its context.
-type contextWriter struct {
-	ctx context.Context // lives for one call
-	w   io.Writer
-}
-
-func (c contextWriter) Write(b []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.w.Write(b)
+	return passed, nil
 }

@@ -16,6 +16,7 @@ import (
 // is replaced meanwhile.
 const (
 	batchEntries = 256
+	batchPlaces  = 4096 // of the journal: marks are small
 	batchRecords = 64
 	batchBytes   = 4 << 20
 )

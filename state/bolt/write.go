@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -47,12 +48,17 @@ type writer struct {
 }
 
 func (w *writer) put(bucket string, key, payload []byte) error {
+	return w.putAs(valueVersion, bucket, key, payload)
+}
+
+// putAs is put for a value of another version.
+func (w *writer) putAs(version byte, bucket string, key, payload []byte) error {
 	w.writes++
 	b := w.tx.Bucket([]byte(bucket))
 	if bucket == bucketJournal || bucket == bucketBodies {
 		b.FillPercent = appendFill
 	}
-	return b.Put(key, seal(bucket, key, payload))
+	return b.Put(key, sealAs(version, bucket, key, payload))
 }
 
 func (w *writer) remove(bucket string, key []byte) error {
@@ -173,7 +179,7 @@ func (db *DB) transact(ops []*op) (errs []error, alone bool) {
 		if w.writes == 0 {
 			return errNothing
 		}
-		return w.put(bucketMeta, []byte(metaLedger), w.ledger.encode())
+		return w.close(l)
 	})
 	switch {
 	case err == nil:
@@ -183,6 +189,16 @@ func (db *DB) transact(ops []*op) (errs []error, alone bool) {
 	}
 	db.publish(after)
 	return errs, false
+}
+
+// close writes the ledger, and the format that it asks for.
+func (w *writer) close(before ledger) error {
+	if format := w.ledger.format(); format != before.format() {
+		if err := w.put(bucketMeta, []byte(metaFormat), binary.BigEndian.AppendUint32(nil, format)); err != nil {
+			return err
+		}
+	}
+	return w.putAs(w.ledger.version(), bucketMeta, []byte(metaLedger), w.ledger.encode())
 }
 
 // publish makes the ledger known to readers, and wakes who waits for entries.
