@@ -54,9 +54,14 @@ func issuerMain() {
 	issuer.Publish(keys...)
 	// A plain handler: the issuer's book-keeping is not what is measured.
 	body := issuer.Current()
-	server := http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "public, max-age=3600")
+		if path, ok := strings.CutSuffix(r.URL.Path, "/.well-known/openid-configuration"); ok {
+			tenant := "http://" + r.Host + path
+			fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q}`, tenant, tenant+"/jwks")
+			return
+		}
 		_, _ = w.Write(body)
 	})}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -121,25 +126,39 @@ func benchWatcher(b *testing.B, endpoints []Endpoint) (*Watcher, *bolt.DB) {
 // arm is the bare GET again: its ratio to the first is the noise.
 func BenchmarkUnchangedPoll(b *testing.B) {
 	url, _ := issuerProcess(b)
-	w, _ := benchWatcher(b, []Endpoint{{
+	unchanged(b, Endpoint{
 		Name: "idp", Interval: time.Hour, Tier: "standard", Target: fetch.Target{URL: url, Policy: fetch.Policy{AllowPrivate: true}},
-	}})
-	w.slots = make([]slot, 1)
-	if err := w.Endpoints[0].Target.Prepare(); err != nil {
-		b.Fatal(err)
-	}
+	}, url)
+}
+
+// BenchmarkUnchangedDiscovery is the same for an issuer: two documents a poll,
+// against two bare GETs.
+func BenchmarkUnchangedDiscovery(b *testing.B) {
+	url, _ := issuerProcess(b)
+	unchanged(b, Endpoint{
+		Name: "idp", Interval: time.Hour, Tier: "standard", Issuer: url,
+		Target: fetch.Target{URL: url, Policy: fetch.Policy{AllowPrivate: true}},
+	}, url+"/.well-known/openid-configuration", url)
+}
+
+func unchanged(b *testing.B, e Endpoint, urls ...string) {
+	w, _ := benchWatcher(b, []Endpoint{e})
+	s := only(b, w)
 	var buf body
-	w.poll(b.Context(), 0, &buf)
+	w.poll(b.Context(), s, &buf)
+	first := w.Stats().Parses
 	client := &http.Client{Transport: &http.Transport{DisableCompression: true}}
 	bare := func() {
-		resp, err := client.Get(url)
-		if err != nil {
-			b.Fatal(err)
+		for _, url := range urls {
+			resp, err := client.Get(url)
+			if err != nil {
+				b.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
 		}
-		_, _ = io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
 	}
-	poll := func() { w.poll(b.Context(), 0, &buf) }
+	poll := func() { w.poll(b.Context(), s, &buf) }
 	const perRound = 500
 	var ratio, noise []float64
 	for b.Loop() {
@@ -147,12 +166,25 @@ func BenchmarkUnchangedPoll(b *testing.B) {
 		ratio = append(ratio, p/a)
 		noise = append(noise, again/a)
 	}
-	if s := w.Stats(); s.Parses != 1 || s.Unchanged != s.Polls-1 {
-		b.Fatalf("%+v", s)
+	if n := w.Stats(); n.Parses != first || first != uint64(len(urls)) || n.Unchanged != n.Polls-1 {
+		b.Fatalf("%+v", n)
 	}
 	b.ReportMetric(median(ratio), "poll/bare")
 	b.ReportMetric(median(noise), "bare/bare")
 	b.ReportMetric(0, "ns/op")
+}
+
+// only is the slot of the only endpoint, ready to be polled.
+func only(b *testing.B, w *Watcher) *slot {
+	b.Helper()
+	q, err := w.begin()
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := q.first()
+	q.remove(s)
+	s.adopt()
+	return s
 }
 
 // cpu is the processor time of n calls, in seconds.
@@ -179,26 +211,42 @@ func median(list []float64) float64 {
 
 // BenchmarkIdleEndpoints measures the anonymous memory of endpoints at rest,
 // each polled once: the growth from 1,000 to 100,000 of them.
-func BenchmarkIdleEndpoints(b *testing.B) {
-	if os.Getenv("JWKSWATCH_BENCH_IDLE") == "" {
+func BenchmarkIdleEndpoints(b *testing.B) { idle(b, "") }
+
+// BenchmarkIdleIssuers is the same with discovery.
+func BenchmarkIdleIssuers(b *testing.B) { idle(b, "/tenant/%06d") }
+
+func idle(b *testing.B, issuer string) {
+	many := 100_000
+	switch os.Getenv("JWKSWATCH_BENCH_IDLE") {
+	case "":
 		b.Skip("takes minutes: set JWKSWATCH_BENCH_IDLE=1 to run it")
+	case "short":
+		many = 11_000
 	}
 	url, _ := issuerProcess(b)
 	for b.Loop() {
-		small := atRest(b, url, 1_000)
-		large := atRest(b, url, 100_000)
-		b.ReportMetric(float64(large-small)/99_000, "B/endpoint")
+		small := atRest(b, url, issuer, 1_000)
+		large := atRest(b, url, issuer, many)
+		b.ReportMetric(float64(large-small)/float64(many-1_000), "B/endpoint")
 	}
 }
 
 // atRest polls n endpoints once and returns the anonymous memory while they
 // wait for their next poll, in octets.
-func atRest(b *testing.B, url string, n int) int64 {
+func atRest(b *testing.B, url, issuer string, n int) int64 {
 	endpoints := make([]Endpoint, n)
 	for i := range endpoints {
 		endpoints[i] = Endpoint{
 			Name: fmt.Sprintf("endpoint-%06d", i), Interval: 24 * time.Hour, Tier: "standard",
 			Target: fetch.Target{URL: fmt.Sprintf("%s/tenant/%06d/jwks.json", url, i), Policy: fetch.Policy{AllowPrivate: true}},
+		}
+	}
+	for i := range endpoints {
+		if issuer != "" {
+			e := &endpoints[i]
+			e.Issuer = url + fmt.Sprintf(issuer, i)
+			e.Target.URL = e.Issuer
 		}
 	}
 	w, db := benchWatcher(b, endpoints)

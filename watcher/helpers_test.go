@@ -24,13 +24,16 @@ import (
 
 // watched is a watcher over a real state file and one or more issuers.
 type watched struct {
-	t     testing.TB
-	db    *bolt.DB
-	store state.Store // db, or a store around it that fails on purpose
-	dial  *lab.Pipe   // nil: real sockets
-	flush time.Duration
-	w     *watcher.Watcher
-	stop  func()
+	t      testing.TB
+	db     *bolt.DB
+	dir    string        // of db, for a restart
+	store  state.Store   // db, or a store around it that fails on purpose
+	dial   *lab.Pipe     // nil: real sockets
+	client *fetch.Client // nil: the zero one
+	flush  time.Duration
+	turn   time.Duration // of simulated time: an hour of five seconds is a lot of turns
+	w      *watcher.Watcher
+	stop   func()
 }
 
 func open(t testing.TB, dir string) *bolt.DB {
@@ -52,20 +55,31 @@ func endpoint(name, url string, interval time.Duration) watcher.Endpoint {
 // start watches until stop is called.
 func (h *watched) start(endpoints ...watcher.Endpoint) {
 	h.t.Helper()
-	client := &fetch.Client{}
+	h.make(endpoints...)
+	h.run()
+}
+
+// make makes a watcher that does not run yet.
+func (h *watched) make(endpoints ...watcher.Endpoint) {
+	h.t.Helper()
+	if h.client == nil {
+		h.client = &fetch.Client{}
+	}
 	if h.dial != nil {
-		client.Dial = h.dial.Dial
+		h.client.Dial = h.dial.Dial
 	}
 	if h.store == nil {
 		h.store = h.db
 	}
 	in := h.db.Installation()
 	h.w = &watcher.Watcher{
-		Endpoints: endpoints, Fetch: client, Store: h.store, Book: rules.Book(),
-		IDs:      event.Identifier{Key: in.Key, Epoch: in.Epoch},
-		Observer: watcher.Observer{Name: "test", Version: "0", ConfigDigest: fmt.Sprintf("sha256:%064d", 0)},
-		Log:      zerolog.Nop(), FlushEvery: h.flush,
+		Endpoints: endpoints, Fetch: h.client, Store: h.store, Book: rules.Book(),
+		IDs: event.Identifier{Key: in.Key, Epoch: in.Epoch}, Observer: observer(0),
+		Log: zerolog.Nop(), FlushEvery: h.flush, TurnEvery: h.turn,
 	}
+}
+
+func (h *watched) run() {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(h.t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- h.w.Run(ctx) }()
@@ -75,7 +89,7 @@ func (h *watched) start(endpoints ...watcher.Endpoint) {
 		if err := <-done; err != nil {
 			h.t.Errorf("watcher: %v", err)
 		}
-		client.CloseIdle()
+		h.client.CloseIdle()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/event"
@@ -19,98 +20,156 @@ type body struct{ buf []byte }
 
 // poll takes one endpoint from the network to the journal and returns the time
 // to its next poll.
-func (w *Watcher) poll(ctx context.Context, i int32, b *body) time.Duration {
-	e, s := &w.Endpoints[i], &w.slots[i]
-	t := e.Target
-	t.Fresh = s.fresh
-	resp, err := w.Fetch.Get(ctx, t, b.buf)
+func (w *Watcher) poll(ctx context.Context, s *slot, b *body) time.Duration {
+	e := s.e
+	l := look{target: e.Target, same: true}
+	if e.Issuer != "" {
+		if err := w.discover(ctx, s, b, &l); err != nil {
+			return w.unstored(e, err, "the last key set is not known; polling again")
+		}
+	}
+	var resp fetch.Response
+	err := l.lost
+	if l.resp != nil {
+		resp = *l.resp
+	}
+	if err == nil && ctx.Err() == nil {
+		l.target.Fresh = s.fresh
+		resp, err = w.Fetch.Get(ctx, l.target, b.buf)
+	}
 	if ctx.Err() != nil {
 		return e.Interval // stopping: what a cancelled fetch says is no observation
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	w.stats.polls.Add(1)
-	if err == nil && resp.Status != 200 {
-		err = &fetch.Error{Phase: fetch.PhaseStatus, Err: fmt.Errorf("HTTP status %d", resp.Status)}
+	if err == nil && resp.Status != http.StatusOK {
+		err = statusError(resp.Status)
 	}
 	if err != nil {
-		return w.failure(ctx, e, s, &resp, err, now)
+		return w.failure(ctx, s, &l, &resp, err, now)
 	}
-	if cap(resp.Body) > cap(b.buf) {
-		b.buf = resp.Body[:0]
+	b.keep(resp.Body)
+	if s.row != nil {
+		w.Log.Info().Str("endpoint", e.Name).Int("failures", s.row.Count).Msg("answers again")
 	}
-	if s.failures > 0 {
-		w.Log.Info().Str("endpoint", e.Name).Int("failures", s.failures).Msg("answers again")
-	}
-	s.failures, s.good = 0, s.good+1
-	if !s.attentive && s.known && resp.Key() == s.key {
+	s.good++
+	if !s.attentive && s.known && l.same && resp.Key() == s.key {
 		w.stats.unchanged.Add(1)
+		s.polled(now, &l, nil, s.usable)
 		if s.usable {
-			w.good(e, s, now)
+			w.seen.note(e.Name, now)
 		}
 		return w.regular(e.Interval)
 	}
-	return w.answer(ctx, e, s, &resp, now)
+	return w.answer(ctx, s, &l, &resp, now)
 }
 
-// good notes a good poll.
-func (w *Watcher) good(e *Endpoint, s *slot, at time.Time) {
-	s.lastGood = at
-	w.seen.note(e.Name, at)
+// look is one poll on its way.
+type look struct {
+	target fetch.Target     // the key set to ask
+	used   string           // its URL, masked; set with facts
+	facts  *rules.Discovery // nil without discovery
+	// same says that discovery is what it was when the last answer was judged.
+	same bool
+	// lost says why discovery led to no key set. Then resp is its answer, or
+	// evidence that of a document which must not be believed.
+	lost     error
+	resp     *fetch.Response
+	evidence *event.Transport
+}
+
+// keep makes a larger buffer that a fetch had to make the worker's.
+func (b *body) keep(buf []byte) {
+	if cap(buf) > cap(b.buf) {
+		b.buf = buf[:0]
+	}
 }
 
 // answer judges an answer that is not what the last one was.
-func (w *Watcher) answer(ctx context.Context, e *Endpoint, s *slot, resp *fetch.Response, now time.Time) time.Duration {
+func (w *Watcher) answer(ctx context.Context, s *slot, l *look, resp *fetch.Response, now time.Time) time.Duration {
 	set := jwks.Parse(resp.Body)
 	w.stats.parses.Add(1)
 	if set.Body != nil {
 		set.Body = append([]byte(nil), set.Body...) // it may lie in the worker's buffer
 	}
-	o := rules.Observation{At: now, Set: set, GoodInARow: s.good, Remote: resp.RemoteAddr, MaxAge: resp.MaxAge}
-	look, err := w.step(ctx, e, s, o, transport(resp, set))
+	f := facts(l, resp, set)
+	o := rules.Observation{
+		At: now, Set: set, GoodInARow: int(s.good), Remote: resp.RemoteAddr, MaxAge: resp.MaxAge, Facts: f,
+	}
+	if s.way != nil {
+		o.DiscoveredInARow = s.way.found
+	}
+	again, err := w.step(ctx, s, o, f.Evidence)
 	if err != nil {
 		// Nothing became a baseline: the next poll finds the same again.
 		s.known = false
-		w.stats.storeErrs.Add(1)
-		w.Log.Error().Err(err).Str("endpoint", e.Name).Msg("a step is not stored; polling again")
-		return w.retry(e.Interval, 1)
+		s.polled(now, l, nil, false)
+		return w.unstored(s.e, err, "a step is not stored; polling again")
 	}
 	if set.Usable() {
-		w.good(e, s, now)
+		w.seen.note(s.e.Name, now)
+		s.holds(len(set.Keys))
 	}
+	s.polled(now, l, nil, set.Usable())
 	s.key, s.known, s.usable = resp.Key(), true, set.Usable()
-	return w.next(e, s, look, now)
+	if s.way != nil {
+		s.way.judged()
+	}
+	return w.next(s, again, now)
 }
 
 // failure judges a poll without an answer.
-func (w *Watcher) failure(ctx context.Context, e *Endpoint, s *slot, resp *fetch.Response, cause error, now time.Time) time.Duration {
+func (w *Watcher) failure(ctx context.Context, s *slot, l *look, resp *fetch.Response, cause error, now time.Time) time.Duration {
 	w.stats.failed.Add(1)
-	if s.failures == 0 {
-		s.since = now
-		w.Log.Warn().Err(cause).Str("endpoint", e.Name).Msg("poll failed")
+	if s.row == nil {
+		w.Log.Warn().Err(cause).Str("endpoint", s.e.Name).Msg("poll failed")
 	}
-	s.failures, s.good = s.failures+1, 0
-	f := &rules.Failure{Phase: string(fetch.PhaseRead), Error: event.Text(cause.Error()), Count: s.failures, Since: s.since}
-	if fe, ok := errors.AsType[*fetch.Error](cause); ok {
-		f.Phase = string(fe.Phase)
+	f := w.fault(ctx, s, s.row, &l.target, resp, cause, now)
+	if l.lost != nil {
+		f.Phase = phaseDiscovery
 	}
+	if l.evidence != nil {
+		f.Evidence = l.evidence
+	}
+	s.good = 0
+	s.polled(now, l, f, false)
 	// Most failures say nothing new: while no claim waits and the row is
 	// short, there is nothing to look up. A process that just started does not
 	// know yet what waits.
-	if s.loaded && !s.attentive && s.failures < rules.UnreachableAfter {
-		return w.retry(e.Interval, s.failures)
+	if s.loaded && !s.attentive && l.same && f.Code == "" && f.Count < rules.UnreachableAfter {
+		return w.retry(s.e.Interval, f.Count)
 	}
 	o := rules.Observation{At: now, Failure: f}
-	if _, err := w.step(ctx, e, s, o, failed(e, resp)); err != nil {
-		w.stats.storeErrs.Add(1)
-		w.Log.Error().Err(err).Str("endpoint", e.Name).Msg("a failure is not stored; trying again at the next poll")
+	if l.facts != nil {
+		o.Facts = &rules.Facts{Evidence: f.Evidence, Discovery: l.facts}
+		o.DiscoveredInARow = s.way.found
 	}
-	return w.retry(e.Interval, s.failures)
+	wait := w.retry(s.e.Interval, f.Count)
+	again, err := w.step(ctx, s, o, f.Evidence)
+	if err != nil {
+		w.unstored(s.e, err, "a failure is not stored; trying again at the next poll")
+		return wait
+	}
+	if s.way != nil {
+		s.way.judged()
+	}
+	if again > 0 {
+		wait = min(wait, w.next(s, again, now))
+	}
+	return wait
+}
+
+// unstored reports a store that failed and returns the time to the next poll.
+func (w *Watcher) unstored(e *Endpoint, err error, what string) time.Duration {
+	w.stats.storeErrs.Add(1)
+	w.Log.Error().Err(err).Str("endpoint", e.Name).Msg(what)
+	return w.retry(e.Interval, 1)
 }
 
 // next says when to poll again: soon, over a fresh connection, when a second
 // look was asked for, but never so often that it becomes a burden.
-func (w *Watcher) next(e *Endpoint, s *slot, look time.Duration, now time.Time) time.Duration {
-	regular := w.regular(e.Interval)
+func (w *Watcher) next(s *slot, look time.Duration, now time.Time) time.Duration {
+	regular := w.regular(s.e.Interval)
 	if look == 0 {
 		return regular
 	}
@@ -124,35 +183,30 @@ func (w *Watcher) next(e *Endpoint, s *slot, look time.Duration, now time.Time) 
 		return min(w.Look(look), regular)
 	}
 	wait := look + time.Duration(w.random()*2*float64(time.Second))
-	return max(min(wait, regular), min(look, e.Interval))
+	return max(min(wait, regular), min(look, s.e.Interval))
 }
 
 // step folds the observation into what is remembered and commits what comes of
 // it. When another writer was faster it reads and decides again.
-func (w *Watcher) step(ctx context.Context, e *Endpoint, s *slot, o rules.Observation, t *event.Transport) (time.Duration, error) {
+func (w *Watcher) step(ctx context.Context, s *slot, o rules.Observation, t *event.Transport) (time.Duration, error) {
 	ctx = context.WithoutCancel(ctx) // an observation that was made is kept
+	e := s.e
+	policy := rules.Policy{
+		Endpoint: e.Name, URL: e.Target.URL, Issuer: e.Issuer, Site: e.site, Interval: e.Interval, Tier: e.Tier,
+		Degraded: w.degraded.Load(),
+	}
 	for range 3 {
-		rec, err := w.Store.Latest(ctx, e.Name)
+		rec, mem, err := w.remembered(ctx, e)
 		if err != nil {
-			return 0, fmt.Errorf("reading the record of %s: %w", e.Name, err)
+			return 0, err
 		}
-		mem, err := history.Decode(rec.Memory)
-		if err != nil {
-			return 0, fmt.Errorf("reading the memory of %s: %w", e.Name, err)
-		}
-		if !s.loaded {
-			if s.lastGood, err = w.Store.LastSeen(ctx, e.Name); err != nil {
-				return 0, fmt.Errorf("reading when %s was last seen: %w", e.Name, err)
-			}
-			if mem.Changed.After(s.lastGood) {
-				s.lastGood = mem.Changed
-			}
-			s.loaded = true
+		if err := w.load(ctx, s, mem); err != nil {
+			return 0, err
 		}
 		o.After = s.lastGood
-		out := rules.Step(w.Book, mem, o, rules.Policy{Endpoint: e.Name, URL: e.Target.URL, Interval: e.Interval, Tier: e.Tier})
+		out := rules.Step(w.Book, mem, o, policy)
 		if out.Store {
-			txn, err := w.compose(e, rec, mem, out, o, t)
+			txn, err := w.compose(s, rec, mem, out, o, t)
 			if err != nil {
 				return 0, fmt.Errorf("composing the events of %s: %w", e.Name, err)
 			}
@@ -163,12 +217,45 @@ func (w *Watcher) step(ctx context.Context, e *Endpoint, s *slot, o rules.Observ
 			if err != nil {
 				return 0, fmt.Errorf("committing revision %d of %s: %w", txn.Next.Revision, e.Name, err)
 			}
-			w.stats.commits.Add(1)
-			w.stats.events.Add(uint64(len(txn.Events)))
+			w.stats.committed(out.Findings)
 		}
 		s.fresh = out.Memory.Pending != nil
 		s.attentive = s.fresh || out.Attentive()
 		return out.Look, nil
 	}
 	return 0, fmt.Errorf("committing a step of %s: %w", e.Name, state.ErrConflict)
+}
+
+// remembered reads the record of an endpoint and the memory in it.
+func (w *Watcher) remembered(ctx context.Context, e *Endpoint) (state.Record, *history.Memory, error) {
+	rec, err := w.Store.Latest(ctx, e.Name)
+	if err != nil {
+		return rec, nil, fmt.Errorf("reading the record of %s: %w", e.Name, err)
+	}
+	mem, err := history.Decode(rec.Memory)
+	if err != nil {
+		return rec, nil, fmt.Errorf("reading the memory of %s: %w", e.Name, err)
+	}
+	return rec, mem, nil
+}
+
+// load reads once when the endpoint was last polled well.
+func (w *Watcher) load(ctx context.Context, s *slot, mem *history.Memory) error {
+	if s.loaded {
+		return nil
+	}
+	at, err := w.Store.LastSeen(ctx, s.e.Name)
+	if err != nil {
+		return fmt.Errorf("reading when %s was last seen: %w", s.e.Name, err)
+	}
+	for _, t := range []time.Time{mem.Changed, w.seen.last(s.e.Name)} {
+		if t.After(at) {
+			at = t
+		}
+	}
+	s.loaded = true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastGood = at
+	return nil
 }

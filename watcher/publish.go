@@ -16,7 +16,8 @@ import (
 
 // compose makes the transaction of a step: events with their ids and their
 // place in the endpoint's chain, and the memory that knows of them.
-func (w *Watcher) compose(e *Endpoint, rec state.Record, was *history.Memory, out rules.Outcome, o rules.Observation, t *event.Transport) (state.Txn, error) {
+func (w *Watcher) compose(s *slot, rec state.Record, was *history.Memory, out rules.Outcome, o rules.Observation, t *event.Transport) (state.Txn, error) {
+	e := s.e
 	next := state.Record{
 		Endpoint: e.Name, Revision: rec.Revision + 1, At: o.At, Head: rec.Head, Digest: rec.Digest,
 	}
@@ -26,18 +27,12 @@ func (w *Watcher) compose(e *Endpoint, rec state.Record, was *history.Memory, ou
 	if next.Head.Epoch != w.IDs.Epoch {
 		next.Head = state.Head{Epoch: w.IDs.Epoch} // a new or restored state begins its own chain
 	}
-	if o.Failure != nil && rec.Evidence != nil && was.Pending != nil && !was.Pending.Told {
-		// What is told now was seen in the answer before: its evidence counts.
-		if err := json.Unmarshal(rec.Evidence, &t); err != nil {
-			return state.Txn{}, fmt.Errorf("stored evidence: %w", err)
-		}
-	}
 	var err error
 	if next.Evidence, err = json.Marshal(t); err != nil {
 		return state.Txn{}, err
 	}
 	txn := state.Txn{Prev: rec.Revision}
-	c := composer{w: w, e: e, rec: rec, next: &next, was: was, out: out, at: o.At, transport: t}
+	c := composer{w: w, e: e, by: w.observing(), uri: s.keySet(), rec: rec, next: &next, was: was, out: out, at: o.At, transport: t}
 	for i := range out.Findings {
 		entry, err := c.entry(i)
 		if err != nil {
@@ -56,6 +51,8 @@ func (w *Watcher) compose(e *Endpoint, rec state.Record, was *history.Memory, ou
 type composer struct {
 	w         *Watcher
 	e         *Endpoint
+	by        *Observer
+	uri       string // of the key set, masked; "" when discovery has led to none
 	rec       state.Record
 	next      *state.Record
 	was       *history.Memory
@@ -74,7 +71,7 @@ func (c *composer) entry(i int) (state.Entry, error) {
 	ev := event.Event{
 		SpecVersion: event.SpecVersion, DataContentType: event.DataContentType, DataSchema: event.DataSchema,
 		ID:     c.w.IDs.Event(c.e.Name, c.next.Revision, c.rec.Digest, c.next.Digest, f.Type, subject, i),
-		Source: event.Source(c.w.Observer.Name, c.e.Name), Type: f.Type.CloudEvent(), Subject: subject, Time: event.At(c.at),
+		Source: event.Source(c.by.Name, c.e.Name), Type: f.Type.CloudEvent(), Subject: subject, Time: event.At(c.at),
 	}
 	ev.Data = c.data(i, f, ev.ID)
 	ev.Data.Integrity = event.Integrity{Stream: c.e.Name, Epoch: c.next.Head.Epoch, Sequence: c.next.Head.Sequence + 1}
@@ -120,9 +117,12 @@ func (c *composer) data(i int, f *rules.Finding, id string) event.Data {
 		Details:   f.Details,
 		Standards: f.Rule.Standards,
 		Observer: event.Observer{
-			Name: c.w.Observer.Name, Vantage: text(c.w.Observer.Vantage), Version: c.w.Observer.Version,
-			ConfigDigest: c.w.Observer.ConfigDigest, RulesDigest: sum(rules.Digest(c.w.Book)),
+			Name: c.by.Name, Vantage: text(c.by.Vantage), Version: c.by.Version,
+			ConfigDigest: c.by.ConfigDigest, RulesDigest: sum(rules.Digest(c.w.Book)),
 		},
+	}
+	if f.Evidence != nil {
+		d.Transport = f.Evidence // of the answer that first showed it
 	}
 	for j := range f.Keys { // Encode cuts the list, and says so
 		d.Keys = append(d.Keys, *key(&f.Keys[j]))
@@ -162,7 +162,7 @@ func (c *composer) uncertain(f *rules.Finding) bool {
 func (c *composer) endpoint() *event.Endpoint {
 	e := c.e
 	return &event.Endpoint{
-		Name: e.Name, JWKSURI: new(fetch.MaskURL(e.Target.URL)), Tier: e.Tier,
+		Name: e.Name, Issuer: text(fetch.MaskURL(e.Issuer)), JWKSURI: text(c.uri), Tier: e.Tier,
 		Owner: text(e.Owner), Group: text(e.Group), Labels: e.Labels,
 	}
 }
@@ -202,38 +202,6 @@ func key(f *rules.KeyFact) *event.Key {
 		out.Bits = new(k.Bits)
 	}
 	return out
-}
-
-// transport is the evidence of an answer. The hash of a body that held a
-// secret would be a hash of the secret.
-func transport(r *fetch.Response, set *jwks.Set) *event.Transport {
-	t := &event.Transport{
-		URL: fetch.MaskURL(r.URL), Status: new(r.Status),
-		ETag: event.TextOrNil(r.ETag), CacheControl: event.TextOrNil(r.CacheControl), ContentType: event.TextOrNil(r.ContentType),
-		RemoteAddr: text(r.RemoteAddr), TLSVersion: text(r.TLSVersion), LeafIssuer: event.TextOrNil(r.LeafIssuer),
-		BodyBytes: new(int64(len(r.Body))), DurationMS: r.Duration.Milliseconds(),
-	}
-	if r.HasMaxAge {
-		t.MaxAgeS = new(int64(r.MaxAge / time.Second))
-	}
-	if r.HasTLS {
-		t.LeafSPKISHA256 = new(hex.EncodeToString(r.LeafSPKI[:]))
-	}
-	if set != nil && !set.HeldSecret {
-		t.BodySHA256 = new(hex.EncodeToString(r.BodySHA256[:]))
-	} else {
-		t.ETag = nil // of a static file it is a hash of the body too
-	}
-	return t
-}
-
-// failed is the evidence of a poll without an answer.
-func failed(e *Endpoint, r *fetch.Response) *event.Transport {
-	t := &event.Transport{URL: fetch.MaskURL(e.Target.URL), RemoteAddr: text(r.RemoteAddr), DurationMS: r.Duration.Milliseconds()}
-	if r.Status != 0 {
-		t.Status = new(r.Status)
-	}
-	return t
 }
 
 func text(s string) *string {

@@ -1,90 +1,123 @@
 package watcher
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
+	"math"
 	"time"
 )
 
 // finished is a poll that ended and when the endpoint is due again.
 type finished struct {
-	i    int32
+	s    *slot
 	next time.Duration
 }
 
 // schedule hands out endpoints as they fall due until the context ends and all
-// polls under way are back.
-func (w *Watcher) schedule(ctx context.Context, jobs chan<- int32, done <-chan finished) {
-	q := newQueue(len(w.Endpoints))
-	start := time.Now()
-	// The first polls are spread so that a large fleet does not start at once,
-	// and no longer than that: until its first poll an endpoint is not watched.
-	spread := time.Second + time.Duration(len(w.Endpoints))*2*time.Millisecond
-	for i := range w.Endpoints {
-		within := min(w.Endpoints[i].Interval, spread)
-		q.due[i] = start.Add(time.Duration(w.phase(w.Endpoints[i].Name) * float64(within)))
-	}
-	heap.Init(q)
+// polls under way are back. It alone touches the queue.
+func (w *Watcher) schedule(ctx context.Context, q *queue, workers *crew, done <-chan finished) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	every := cmp.Or(w.TurnEvery, 5*time.Second)
 	busy := 0
 	stop := ctx.Done()
 	for stop != nil || busy > 0 {
-		var out chan<- int32
-		i := q.order[0]
-		if stop != nil {
-			if wait := time.Until(q.due[i]); wait <= 0 {
-				out = jobs
-			} else {
-				timer.Reset(wait)
+		workers.grow(len(q.order) + busy)
+		now := time.Now()
+		w.turned.Store(now.UnixNano())
+		s, wait := q.first(), every
+		w.top.Store(math.MaxInt64)
+		var out chan<- *slot
+		if s != nil && stop != nil {
+			w.top.Store(s.due.UnixNano())
+			if wait = min(wait, s.due.Sub(now)); wait <= 0 {
+				out, wait = workers.jobs, every
+				s.adopt()
 			}
 		}
+		timer.Reset(wait)
 		select {
 		case <-stop:
 			stop = nil
-		case out <- i:
+		case out <- s:
 			busy++
-			q.set(i, never)
+			q.remove(s)
 		case f := <-done:
 			busy--
-			q.set(f.i, time.Now().Add(f.next))
+			w.back(q, f)
+		case u := <-w.fleet.updates:
+			w.observer.Store(&u.observer)
+			w.replace(q, u.endpoints)
+			close(u.applied)
 		case <-timer.C:
 		}
 	}
 }
 
-// never is later than any poll: endpoints under way wait there.
-var never = time.Unix(1<<40, 0)
-
-// queue is a heap of endpoints by due time. Nothing is ever pushed or popped:
-// an endpoint only moves.
-type queue struct {
-	due   []time.Time
-	order []int32 // the heap
-	at    []int32 // where an endpoint stands in order
-}
-
-func newQueue(n int) *queue {
-	q := &queue{make([]time.Time, n), make([]int32, n), make([]int32, n)}
-	for i := range n {
-		q.order[i], q.at[i] = int32(i), int32(i)
+// back puts an endpoint whose poll ended in line again.
+func (w *Watcher) back(q *queue, f finished) {
+	switch s := f.s; {
+	case s.gone:
+		delete(q.leaving, s.want.Name)
+	case s.changed:
+		q.put(s, time.Now().Add(min(f.next, w.soon(s.want, 1))))
+	default:
+		q.put(s, time.Now().Add(f.next))
 	}
-	return q
 }
 
-func (q *queue) set(i int32, due time.Time) {
-	q.due[i] = due
-	heap.Fix(q, int(q.at[i]))
+// queue is a heap of endpoints by due time. Those under way are not in it.
+type queue struct {
+	order   []*slot
+	leaving map[string]*slot // no longer configured, with a poll under way
 }
+
+// first is the endpoint that is due first, nil when all are under way.
+func (q *queue) first() *slot {
+	if len(q.order) == 0 {
+		return nil
+	}
+	return q.order[0]
+}
+
+// put moves an endpoint to its due time, and into the queue if it is not there.
+func (q *queue) put(s *slot, due time.Time) {
+	s.mu.Lock()
+	s.due = due
+	s.mu.Unlock()
+	if s.at < 0 {
+		heap.Push(q, s)
+	} else {
+		heap.Fix(q, s.at)
+	}
+}
+
+func (q *queue) remove(s *slot) { heap.Remove(q, s.at) }
+
+// heap.Interface: not to be called from elsewhere.
 
 func (q *queue) Len() int           { return len(q.order) }
-func (q *queue) Less(a, b int) bool { return q.due[q.order[a]].Before(q.due[q.order[b]]) }
-func (q *queue) Push(any)           {} // heap.Interface wants them; see above
-func (q *queue) Pop() any           { return nil }
+func (q *queue) Less(a, b int) bool { return q.order[a].due.Before(q.order[b].due) }
 
 func (q *queue) Swap(a, b int) {
 	q.order[a], q.order[b] = q.order[b], q.order[a]
-	q.at[q.order[a]], q.at[q.order[b]] = int32(a), int32(b)
+	q.order[a].at, q.order[b].at = a, b
+}
+
+func (q *queue) Push(x any) {
+	s := x.(*slot)
+	s.at = len(q.order)
+	q.order = append(q.order, s)
+}
+
+func (q *queue) Pop() any {
+	n := len(q.order) - 1
+	s := q.order[n]
+	q.order[n] = nil
+	q.order = q.order[:n]
+	s.at = -1
+	return s
 }
 
 // regular is the time to the next poll: the interval less a secret share of up

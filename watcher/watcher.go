@@ -11,12 +11,12 @@
 package watcher
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -32,13 +32,19 @@ import (
 
 // Endpoint is one thing to watch. Its identity is its name.
 type Endpoint struct {
-	Name     string
+	Name string
+	// Issuer is the issuer's URL when discovery leads to the key set; Target.URL
+	// is then the same, and never fetched as such. "" when Target.URL is that of
+	// the key set.
+	Issuer   string
 	Target   fetch.Target
 	Interval time.Duration
 	Tier     string // low, standard or critical
 	Owner    string
 	Group    string
 	Labels   map[string]string
+
+	host, site string // of Target.URL
 }
 
 // Observer says in each event who saw it.
@@ -49,7 +55,8 @@ type Observer struct {
 	ConfigDigest string // sha256:<hex>
 }
 
-// Watcher watches. Its fields must not change once Run was called.
+// Watcher watches. Its fields must not change once Run or Update was called;
+// Update replaces Endpoints and Observer.
 type Watcher struct {
 	Endpoints []Endpoint
 	Fetch     *fetch.Client
@@ -70,52 +77,17 @@ type Watcher struct {
 	// FlushEvery is how often the times of good polls are stored; 0 means a
 	// minute.
 	FlushEvery time.Duration
+	// TurnEvery is how often the scheduler turns when nothing is due, so that
+	// Alive tells a loop that hangs from one that waits; 0 means five seconds.
+	TurnEvery time.Duration
 
-	slots []slot
-	stats counters
-	seen  seen
-}
-
-// Stats are counts since the start.
-type Stats struct {
-	Polls     uint64 // fetches that ended, second looks included
-	Unchanged uint64 // of them, answers that were what the last one was
-	Failed    uint64
-	Parses    uint64 // documents read
-	Commits   uint64 // steps stored
-	Events    uint64
-	StoreErrs uint64 // commits that failed
-}
-
-type counters struct {
-	polls, unchanged, failed, parses, commits, events, storeErrs atomic.Uint64
-}
-
-// Stats returns the counts. It may be called at any time.
-func (w *Watcher) Stats() Stats {
-	return Stats{
-		w.stats.polls.Load(), w.stats.unchanged.Load(), w.stats.failed.Load(), w.stats.parses.Load(),
-		w.stats.commits.Load(), w.stats.events.Load(), w.stats.storeErrs.Load(),
-	}
-}
-
-// slot is what is kept in memory of one endpoint between polls. It is owned by
-// the worker that polls it, and by the scheduler while nobody does.
-type slot struct {
-	key      [32]byte // fast-path key of the last answer that left nothing open
-	lastGood time.Time
-	since    time.Time // of the row of failures
-	window   time.Time // of the looks counted
-	failures int
-	good     int
-	looks    int
-	known    bool // key is set
-	loaded   bool // lastGood was read from the store
-	usable   bool // the answer of key was a set, so that seeing it again is a good poll
-	// attentive says that even an unchanged answer means something: a claim is
-	// pending, or a row of failures may be over.
-	attentive bool
-	fresh     bool // the next poll is a second look
+	fleet    fleet
+	observer atomic.Pointer[Observer] // nil: Observer
+	degraded atomic.Bool
+	stats    counters
+	seen     seen
+	turned   atomic.Int64 // Unix time of the scheduler's last turn, in nanoseconds
+	top      atomic.Int64 // when the next poll is due, likewise
 }
 
 // looksPerMinute bounds the second looks at one endpoint: an issuer that
@@ -137,6 +109,13 @@ func (s *seen) note(name string, at time.Time) {
 	s.at[name] = at
 }
 
+// last is a time that was noted and is not stored yet.
+func (s *seen) last(name string) time.Time {
+	s.Lock()
+	defer s.Unlock()
+	return s.at[name]
+}
+
 func (s *seen) take() map[string]time.Time {
 	s.Lock()
 	defer s.Unlock()
@@ -146,35 +125,46 @@ func (s *seen) take() map[string]time.Time {
 }
 
 // Run polls until the context ends, then waits for the polls under way and
-// stores what was seen. It returns nil when it was asked to stop.
+// stores what was seen. It returns nil when it was asked to stop, and an error
+// at once when there is nothing to watch or an endpoint cannot be one.
 func (w *Watcher) Run(ctx context.Context) error {
-	if len(w.Endpoints) == 0 {
-		return errors.New("watcher: no endpoints")
+	q, err := w.begin()
+	if err != nil {
+		return err
 	}
-	w.slots = make([]slot, len(w.Endpoints))
-	for i := range w.Endpoints {
-		if err := w.Endpoints[i].Target.Prepare(); err != nil {
-			return fmt.Errorf("endpoint %s: %w", w.Endpoints[i].Name, err)
+	done := make(chan finished)
+	crew := crew{most: cmp.Or(w.Workers, 64), jobs: make(chan *slot), work: func(jobs <-chan *slot) {
+		var b body
+		for s := range jobs {
+			done <- finished{s, w.poll(ctx, s, &b)}
 		}
-	}
-	jobs, done := make(chan int32), make(chan finished)
-	var workers, flusher sync.WaitGroup
-	for range min(cmpOr(w.Workers, 64), len(w.Endpoints)) {
-		workers.Go(func() {
-			var b body
-			for i := range jobs {
-				done <- finished{i, w.poll(ctx, i, &b)}
-			}
-		})
-	}
+	}}
 	stop := make(chan struct{})
+	var flusher sync.WaitGroup
 	flusher.Go(func() { w.flushLoop(stop) })
-	w.schedule(ctx, jobs, done)
-	close(jobs)
-	workers.Wait()
+	w.schedule(ctx, q, &crew, done)
+	close(w.fleet.over)
+	close(crew.jobs)
+	crew.Wait()
 	close(stop)
 	flusher.Wait()
+	w.end()
 	return w.flush(context.WithoutCancel(ctx))
+}
+
+// crew are the workers: as many as there are endpoints, up to most.
+type crew struct {
+	sync.WaitGroup
+	most, count int
+	jobs        chan *slot
+	work        func(jobs <-chan *slot)
+}
+
+// grow starts workers for a fleet of n. None is ever dismissed.
+func (c *crew) grow(n int) {
+	for ; c.count < min(n, c.most); c.count++ {
+		c.Go(func() { c.work(c.jobs) })
+	}
 }
 
 func (w *Watcher) flushLoop(stop <-chan struct{}) {
@@ -233,11 +223,4 @@ func (w *Watcher) random() float64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
 	return float64(binary.BigEndian.Uint64(b[:])>>11) / (1 << 53)
-}
-
-func cmpOr(a, b int) int {
-	if a != 0 {
-		return a
-	}
-	return b
 }

@@ -72,7 +72,7 @@ func bubble(t *testing.T, interval time.Duration, play func(h *watched, issuer *
 		issuer := &lab.Issuer{}
 		pipe := lab.NewPipe()
 		stop := issuer.Serve(pipe)
-		h := &watched{t: t, db: open(t, dir), dial: pipe, flush: 10 * interval}
+		h := &watched{t: t, db: open(t, dir), dial: pipe, flush: 10 * interval, turn: interval}
 		issuer.Publish(lab.ECFromSeed("k0", "P-256", "k0"), lab.ECFromSeed("k1", "P-256", "k1"))
 		h.start(endpoint("idp", "http://idp.example/jwks", interval))
 		play(h, issuer)
@@ -87,6 +87,7 @@ func bubble(t *testing.T, interval time.Duration, play func(h *watched, issuer *
 // TestAYearOfRotations polls hourly for a year in which an issuer rotates
 // monthly, with two days of overlap, and has bad days.
 func TestAYearOfRotations(t *testing.T) {
+	t.Parallel()
 	day := 24 * time.Hour
 	bubble(t, time.Hour, func(h *watched, issuer *lab.Issuer) {
 		want := []string{"informational baseline.established"}
@@ -105,7 +106,8 @@ func TestAYearOfRotations(t *testing.T) {
 				issuer.Answer(lab.HTMLLogin())
 				time.Sleep(6 * time.Hour)
 				issuer.Answer(nil)
-				want = append(want, "medium document.invalid", "informational document.invalid closed")
+				want = append(want, "medium document.invalid", "low endpoint.content_type",
+					"informational document.invalid closed", "informational endpoint.content_type closed")
 			case 4: // an outage
 				issuer.Answer(lab.Status(503, nil, "sorry"))
 				time.Sleep(12 * time.Hour)
@@ -139,6 +141,7 @@ func TestAYearOfRotations(t *testing.T) {
 // TestToldWithinTwoIntervals holds the time of the contract for each
 // two-snapshot change, over many phases of the poll.
 func TestToldWithinTwoIntervals(t *testing.T) {
+	t.Parallel()
 	interval := 30 * time.Second
 	bubble(t, interval, func(h *watched, issuer *lab.Issuer) {
 		time.Sleep(time.Minute)
