@@ -1,0 +1,89 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jwkswatch/jwkswatch/event"
+)
+
+// ConfigChanged says that another configuration is in use, or was refused. A
+// change that watches less than before is medium, and high when a critical
+// endpoint goes; so is a refusal medium, which is said once for the same
+// reasons. now is what is watched from now on; it is not used for a refusal.
+func (v *Voice) ConfigChanged(ctx context.Context, at time.Time, d event.AgentConfigChangedDetails, critical bool, now StartFacts) error {
+	refused := d.Outcome == "refused"
+	reason := strings.Join(d.Problems, "\n")
+	var coverage []byte
+	if !refused {
+		coverage = now.coverage().encode()
+	}
+	return v.record(ctx, at, coverage, func(m *memory) ([]word, bool) {
+		if refused && m.Refused == reason {
+			return nil, false
+		}
+		m.Refused = ""
+		if !refused && m.Run != nil {
+			m.Run.ConfigDigest = now.ConfigDigest
+		}
+		if refused {
+			m.Refused = reason
+		}
+		return []word{changed(d, critical)}, true
+	})
+}
+
+// changed is the word of another configuration.
+func changed(d event.AgentConfigChangedDetails, critical bool) word {
+	w := word{
+		typ: event.AgentConfigChanged, severity: event.SeverityLow, verdict: event.Informational,
+		message: fmt.Sprintf("another configuration is in use (%s): %s", d.Trigger, summary(d)),
+	}
+	switch {
+	case d.Outcome == "refused":
+		w.severity, w.verdict, w.reasons = event.SeverityMedium, event.Unexpected, []string{"refused"}
+		w.message = fmt.Sprintf("a configuration was refused (%s): %s; the old one stays in use", d.Trigger, plural(len(d.Problems), "problem"))
+	case critical:
+		w.severity, w.verdict, w.reasons = event.SeverityHigh, event.Unexpected, []string{"coverage_shrinks", "tier_critical"}
+	case len(d.Shrinks) > 0:
+		w.severity, w.verdict, w.reasons = event.SeverityMedium, event.Unexpected, []string{"coverage_shrinks"}
+	}
+	for _, list := range []*[]string{
+		&d.EndpointsAdded, &d.EndpointsRemoved, &d.EndpointsChanged, &d.SinksAdded, &d.SinksRemoved, &d.SinksChanged, &d.Shrinks, &d.Problems,
+	} {
+		*list = slices.Clone((*list)[:min(len(*list), maxListed)])
+	}
+	w.details = d
+	return w
+}
+
+// summary says in short what changed.
+func summary(d event.AgentConfigChangedDetails) string {
+	var parts []string
+	for _, p := range []struct {
+		list []string
+		what string
+	}{
+		{d.EndpointsAdded, "endpoints added"},
+		{d.EndpointsRemoved, "endpoints removed"},
+		{d.EndpointsChanged, "endpoints changed"},
+		{d.SinksAdded, "sinks added"},
+		{d.SinksRemoved, "sinks removed"},
+		{d.SinksChanged, "sinks changed"},
+	} {
+		if len(p.list) > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", len(p.list), p.what))
+		}
+	}
+	s := strings.Join(parts, ", ")
+	if s == "" {
+		s = "other values changed"
+	}
+	if len(d.Shrinks) > 0 {
+		s += "; " + d.Shrinks[0]
+	}
+	return s
+}

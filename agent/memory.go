@@ -1,0 +1,83 @@
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// memoryVersion is that of the encoding. Members are added, never renamed.
+const memoryVersion = 1
+
+// memory is what the agent remembers of itself. It is stored in the transaction
+// that stores what it says, so that nothing is said twice.
+type memory struct {
+	Version int `json:"version"`
+	// Run is the newest run, nil before the first.
+	Run        *runState            `json:"run,omitempty"`
+	Conditions []*condition         `json:"conditions,omitempty"`
+	Gaps       map[string]time.Time `json:"gaps,omitempty"` // told, by endpoint: its last good poll then, zero for never
+	// Refused is the reason of the last configuration that was refused: it is
+	// told once, however often the file is looked at.
+	Refused string `json:"refused,omitempty"`
+}
+
+type runState struct {
+	StartedAt    time.Time `json:"started_at"`
+	Ended        bool      `json:"ended"`                   // in order
+	ConfigDigest string    `json:"config_digest,omitempty"` // that was in use last
+}
+
+// condition is one that is open.
+type condition struct {
+	Code     string    `json:"code"`
+	Subject  string    `json:"subject,omitempty"` // the sink
+	ID       string    `json:"id"`
+	OpenedAt time.Time `json:"opened_at"`
+	OpenedBy string    `json:"opened_by"`
+	Severity uint8     `json:"severity"`
+	Count    int       `json:"count,omitempty"` // of endpoints, when it opened
+}
+
+func decodeMemory(b []byte) (*memory, error) {
+	m := &memory{Version: memoryVersion}
+	if len(b) == 0 {
+		return m, nil
+	}
+	if err := json.Unmarshal(b, m); err != nil {
+		return nil, fmt.Errorf("memory of the agent: %w", err)
+	}
+	if m.Version != memoryVersion {
+		return nil, fmt.Errorf("memory of the agent: version %d, this program knows %d", m.Version, memoryVersion)
+	}
+	return m, nil
+}
+
+func (m *memory) clone() *memory {
+	c := *m
+	if m.Run != nil {
+		c.Run = new(*m.Run)
+	}
+	c.Conditions = nil
+	for _, o := range m.Conditions {
+		c.Conditions = append(c.Conditions, new(*o))
+	}
+	c.Gaps = maps.Clone(m.Gaps)
+	return &c
+}
+
+// find returns the open condition, nil when there is none.
+func (m *memory) find(code, subject string) *condition {
+	for _, c := range m.Conditions {
+		if c.Code == code && c.Subject == subject {
+			return c
+		}
+	}
+	return nil
+}
+
+func (m *memory) drop(c *condition) {
+	m.Conditions = slices.DeleteFunc(m.Conditions, func(o *condition) bool { return o == c })
+}

@@ -1,0 +1,216 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/rules"
+)
+
+// StartFacts are what a start knows.
+type StartFacts struct {
+	Endpoints    []Watched
+	Sinks        []string
+	ConfigDigest string // sha256:<hex>
+}
+
+// Watched is an endpoint that is watched from now on.
+type Watched struct {
+	Name     string
+	Tier     string
+	Interval time.Duration
+}
+
+// Start says that a run begins, and what the run before left unsaid: that it
+// did not end in order, and which endpoints nobody saw for longer than their
+// limit. It must be called before anything is polled.
+func (v *Voice) Start(ctx context.Context, at time.Time, f StartFacts) error {
+	rec, err := v.Store.Latest(ctx, event.AgentStream)
+	if err != nil {
+		return fmt.Errorf("reading the record of the agent: %w", err)
+	}
+	alive := rec.At
+	seen := map[string]time.Time{}
+	for _, e := range f.Endpoints {
+		t, err := v.Store.LastSeen(ctx, e.Name)
+		if err != nil {
+			return fmt.Errorf("reading when %s was last seen: %w", e.Name, err)
+		}
+		if !t.IsZero() {
+			seen[e.Name] = t
+		}
+		if t.After(alive) {
+			alive = t
+		}
+	}
+	before, err := decodeCoverage(rec.Body)
+	if err != nil {
+		return err
+	}
+	now := f.coverage()
+	return v.record(ctx, at, now.encode(), func(m *memory) ([]word, bool) {
+		var words []word
+		if m.Run != nil && !m.Run.Ended {
+			words = append(words, unclean(m.Run, alive, at))
+		}
+		words = append(words, started(f, m.Run, alive, at))
+		if w, ok := missed(m, f, seen, at); ok {
+			words = append(words, w)
+		}
+		if m.Run != nil && m.Run.ConfigDigest != f.ConfigDigest && before != nil {
+			words = append(words, before.restarted(now, m.Run.ConfigDigest, f.ConfigDigest))
+		}
+		m.Run = &runState{StartedAt: at, ConfigDigest: f.ConfigDigest}
+		return words, true
+	})
+}
+
+func started(f StartFacts, last *runState, alive, at time.Time) word {
+	d := event.AgentStartedDetails{
+		NewState: alive.IsZero(), Endpoints: len(f.Endpoints), Sinks: len(f.Sinks), LastAlive: event.AtOrNil(alive),
+	}
+	message := fmt.Sprintf("watching %s from now on", plural(len(f.Endpoints), "endpoint"))
+	if last != nil {
+		d.Clean = new(last.Ended)
+	}
+	if !alive.IsZero() {
+		blind := max(0, at.Sub(alive))
+		d.BlindS = new(int64(blind / time.Second))
+		message += fmt.Sprintf("; nobody watched for %s, since %s", lasting(blind), clock(alive))
+	}
+	return word{
+		typ: event.AgentStarted, severity: event.SeverityInformational, verdict: event.Informational, message: message, details: d,
+	}
+}
+
+// unclean tells of a run that ended without a word.
+func unclean(r *runState, alive, at time.Time) word {
+	if alive.Before(r.StartedAt) {
+		alive = r.StartedAt
+	}
+	blind := max(0, at.Sub(alive))
+	return word{
+		typ: event.AgentStopped, severity: event.SeverityMedium, verdict: event.Unexpected, reasons: []string{"unclean"},
+		message: fmt.Sprintf("the run before did not end in order: nobody watched for %s, since %s", lasting(blind), clock(alive)),
+		details: event.AgentStoppedDetails{
+			Reason: "unclean", StartedAt: new(event.At(r.StartedAt)), UptimeS: int64(alive.Sub(r.StartedAt) / time.Second),
+			LastAlive: new(event.At(alive)), BlindS: new(int64(blind / time.Second)),
+		},
+	}
+}
+
+// missed tells of endpoints that nobody saw for longer than their limit while
+// no agent ran.
+func missed(m *memory, f StartFacts, seen map[string]time.Time, at time.Time) (word, bool) {
+	g := gap{cause: "not_running", total: len(f.Endpoints)}
+	for _, e := range f.Endpoints {
+		last, ok := seen[e.Name]
+		limit := rules.GapLimit(e.Tier, e.Interval)
+		if told, was := m.Gaps[e.Name]; !ok || at.Sub(last) <= limit || was && told.Equal(last) {
+			continue
+		}
+		g.add(e.Name, last, limit)
+	}
+	if len(g.endpoints) == 0 {
+		return word{}, false
+	}
+	return g.word(m), true
+}
+
+// Stop says that a run ends. Reason is signal or error.
+func (v *Voice) Stop(ctx context.Context, at time.Time, reason string) error {
+	return v.say(ctx, at, func(m *memory) ([]word, bool) {
+		if m.Run == nil || m.Run.Ended {
+			return nil, false
+		}
+		up := at.Sub(m.Run.StartedAt)
+		m.Run.Ended = true
+		return []word{{
+			typ: event.AgentStopped, severity: event.SeverityLow, verdict: event.Informational, reasons: []string{reason},
+			message: fmt.Sprintf("nobody watches from now on: the agent ends in order (%s) after %s", reason, lasting(up)),
+			details: event.AgentStoppedDetails{
+				Clean: true, Reason: reason, StartedAt: new(event.At(m.Run.StartedAt)), UptimeS: int64(up / time.Second),
+				LastAlive: new(event.At(at)),
+			},
+		}}, true
+	})
+}
+
+// gap gathers endpoints that were not seen.
+type gap struct {
+	cause     string
+	total     int
+	limit     time.Duration
+	endpoints []event.GapEndpoint
+	last      map[string]time.Time
+}
+
+// maxListed caps lists of names in details; counts are whole.
+const maxListed = 64
+
+func (g *gap) add(name string, last time.Time, limit time.Duration) {
+	if g.last == nil {
+		g.last = map[string]time.Time{}
+	}
+	g.last[name] = last
+	g.endpoints = append(g.endpoints, event.GapEndpoint{Name: name, LastGood: event.AtOrNil(last)})
+	if g.limit == 0 || limit < g.limit {
+		g.limit = limit
+	}
+}
+
+// word tells of the gap and notes in the memory that it was told.
+func (g *gap) word(m *memory) word {
+	if m.Gaps == nil {
+		m.Gaps = map[string]time.Time{}
+	}
+	var since time.Time
+	for name, t := range g.last {
+		m.Gaps[name] = t
+		if since.IsZero() || t.Before(since) {
+			since = t
+		}
+	}
+	who, were := g.endpoints[0].Name, "was"
+	if n := len(g.endpoints); n > 1 {
+		who, were = fmt.Sprintf("%d of %s", n, plural(g.total, "endpoint")), "were"
+	}
+	message := fmt.Sprintf("%s %s not seen for over %s", who, were, lasting(g.limit))
+	if !since.IsZero() {
+		message += ", since " + clock(since)
+	}
+	return word{
+		typ: event.AgentGap, severity: event.SeverityMedium, verdict: event.Unexpected, reasons: []string{g.cause},
+		message: message + "; a change may hide in it",
+		details: event.AgentGapDetails{
+			Cause: g.cause, Total: g.total, Count: len(g.endpoints), LimitS: int64(g.limit / time.Second),
+			Endpoints: g.endpoints[:min(len(g.endpoints), maxListed)],
+		},
+	}
+}
+
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// lasting is a span as people say it.
+func lasting(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return "less than a second"
+	case d < 2*time.Minute:
+		return plural(int(d/time.Second), "second")
+	case d < 2*time.Hour:
+		return plural(int(d/time.Minute), "minute")
+	case d < 48*time.Hour:
+		return plural(int(d/time.Hour), "hour")
+	}
+	return plural(int(d/(24*time.Hour)), "day")
+}
