@@ -69,13 +69,9 @@ func (o *Overseer) SetHeartbeat(period time.Duration) { o.beat.Store(int64(perio
 
 // Run looks until the context ends.
 func (o *Overseer) Run(ctx context.Context) {
-	every := o.Every
-	if every == 0 {
-		every = time.Second
-	}
 	o.started = time.Now()
 	o.beaten, o.last, o.wall = o.started, o.started, o.now()
-	t := time.NewTicker(every)
+	t := time.NewTicker(o.every())
 	defer t.Stop()
 	for {
 		select {
@@ -92,6 +88,13 @@ func (o *Overseer) Run(ctx context.Context) {
 			}
 		}
 	}
+}
+
+func (o *Overseer) every() time.Duration {
+	if o.Every == 0 {
+		return time.Second
+	}
+	return o.Every
 }
 
 func (o *Overseer) now() time.Time {

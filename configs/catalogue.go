@@ -9,23 +9,41 @@ import (
 )
 
 // field is one key of the configuration. The tables below are the only place
-// where a key is described: decoder, defaults, suggestions, the reference and
-// the effective configuration all read them. Of one, section, table and list at
-// most one is set; none means that the key belongs to the contract and is not
-// built.
+// where a key is described: decoder, defaults, suggestions, the reference, the
+// effective configuration and its origins, the schema and the start file all
+// read them. Of one, section, table, list and texts at most one is set; none
+// means that the key belongs to the contract and is not built.
 type field struct {
-	key      string
-	def      string // the default as one would write it; "" is none
-	defDoc   string // the default in words, where it is no constant
-	doc      string // one sentence of the reference
-	required bool
-	only     string // the one type of sink that takes it
-	hint     string // the cure when it is missing, or not built
+	key       string
+	def       string // the default as one would write it; "" is none
+	defDoc    string // the default in words, where it is no constant
+	need      string // in place of a default: under which condition it must be given
+	doc       string // one sentence of the reference
+	example   string // for the start file, where there is no default
+	required  bool
+	only      string // the one type of sink that takes it
+	hint      string // the cure when it is missing, misplaced or not built
+	elsewhere string // why it does not belong into this file
+	inherits  string // the key whose value is the default
+	absent    bool   // a section that is not there, and so has no effective value
 
 	one     *binding
 	section []field
+	given   func(v value) // runs after a section was read
 	table   *table
 	list    *list
+	texts   *texts
+}
+
+// texts is a list of scalars.
+type texts struct {
+	typ   string
+	shape func() shape
+	// add takes one after expansion, as binding.set does.
+	add  func(v value, text string) *refusal
+	show func() []string
+	// merged lists have done their work when the configuration is complete.
+	merged bool
 }
 
 // table is a mapping with keys of the operator's own.
@@ -33,6 +51,8 @@ type table struct {
 	typ    string
 	hide   bool // its values are secrets
 	limit  int  // of keys
+	keys   func() shape
+	values func() shape
 	check  func(key, text string) (canonical string, r *refusal)
 	set    func(key, text string)
 	sorted func() []pair
@@ -44,32 +64,50 @@ type pair struct{ key, text string }
 type list struct {
 	element []field // for the reference
 	read    func(n *yaml.Node)
-	show    func() [][]field
+	show    func() []element
+}
+
+// element is one of a list, with what tells it from the others.
+type element struct {
+	name   string
+	fields []field
 }
 
 func (f *field) built() bool {
-	return f.one != nil || f.section != nil || f.table != nil || f.list != nil
+	return f.one != nil || f.section != nil || f.table != nil || f.list != nil || f.texts != nil
 }
 
 // fields is the whole catalogue, bound to c. The decoder may be nil when
 // nothing is to be decoded.
 func (c *Config) fields(d *decoder) []field {
+	web := c.Web
+	if web == nil {
+		web = &Web{}
+	}
 	return []field{
 		{key: "state", doc: "Where the agent keeps what it saw.", section: c.State.fields(d)},
 		{key: "poll", doc: "Defaults of all endpoints.", section: c.Poll.fields(pollDefaults())},
-		{key: "endpoints", doc: "What is watched; at least one.", required: true, hint: endpointHint(), list: &list{
+		{key: "endpoints", need: "required, here or in an included file", doc: "What is watched; at least one.", hint: endpointHint(), list: &list{
 			element: new(Endpoint).fields(d),
 			read: func(n *yaml.Node) {
 				c.Endpoints = append(c.Endpoints, Endpoint{})
 				d.endpoint(&c.Endpoints[len(c.Endpoints)-1], n)
 			},
-			show: func() [][]field {
-				var out [][]field
+			show: func() []element {
+				var out []element
 				for _, e := range slices.SortedFunc(slices.Values(c.Endpoints), byName(func(e Endpoint) string { return e.Name })) {
-					out = append(out, e.fields(nil))
+					out = append(out, element{e.Name, e.fields(nil)})
 				}
 				return out
 			},
+		}},
+		{key: "include", doc: "More files with `endpoints` and `sinks`: paths, or patterns with `*`, `?` and `[…]`.", example: "[endpoints.d/*.yaml]", texts: &texts{
+			typ: "list of paths", shape: pathShape, merged: true,
+			add: func(v value, text string) *refusal {
+				c.include = append(c.include, text)
+				return d.readInclude(v, text)
+			},
+			show: func() []string { return c.include },
 		}},
 		{key: "sinks", defDoc: "one `log` sink named `stdout`", doc: "Where events go.", list: &list{
 			element: (&Sink{NATS: &NATS{}}).fields(d),
@@ -77,77 +115,101 @@ func (c *Config) fields(d *decoder) []field {
 				c.Sinks = append(c.Sinks, Sink{})
 				d.sink(&c.Sinks[len(c.Sinks)-1], n)
 			},
-			show: func() [][]field {
-				var out [][]field
+			show: func() []element {
+				var out []element
 				for _, s := range slices.SortedFunc(slices.Values(c.Sinks), byName(func(s Sink) string { return s.Name })) {
-					out = append(out, s.fields(nil))
+					out = append(out, element{s.Name, s.fields(nil)})
 				}
 				return out
 			},
 		}},
+		{
+			key: "web", defDoc: "no listener", doc: "The listener for the page, `/metrics`, `/livez` and `/readyz`. `web: {}` has the defaults below.",
+			section: web.fields(d), absent: c.Web == nil,
+			given: func(v value) {
+				c.Web = web
+				d.web(web, v)
+			},
+		},
 		{key: "observer", doc: "Who saw it, in each event.", section: c.Observer.fields()},
 		{key: "windows", hint: "leave it out; every change is judged without change windows"},
-		{key: "include", hint: "put all endpoints into this file"},
 		{key: "rules", hint: "leave it out; the built-in rules always apply"},
 		{key: "approvals", hint: "leave it out; no change can be announced yet"},
-		{key: "web", hint: "leave it out; there is no page and no metrics endpoint yet"},
 	}
 }
 
 func (s *State) fields(d *decoder) []field {
 	return []field{
-		{key: "path", def: "/var/lib/jwkswatch/jwkswatch.db", doc: "The state file. Its directory must be writable.", one: pathOf(&s.Path, d.path)},
+		{key: "path", def: "/var/lib/jwkswatch/jwkswatch.db", doc: "The state file. Its directory must be writable. The control socket stands beside it, with `.sock` at the end.", one: stateOf(&s.Path, d.path)},
 		{key: "retain", def: "400d", doc: "How long snapshots and events are kept. At least 1d.", one: durationOf(&s.Retain, day)},
 	}
 }
 
 // defaults of poll, and for an endpoint where they come from.
-type defaults struct{ interval, timeout, maxBody, doc string }
+type defaults struct{ interval, timeout, maxBody, proxy, from string }
 
-func pollDefaults() defaults { return defaults{interval: "1m", timeout: "15s", maxBody: "4MiB"} }
+func pollDefaults() defaults {
+	return defaults{interval: "1m", timeout: "15s", maxBody: "4MiB", proxy: proxyNone}
+}
 
 func (p *Poll) fields(def defaults) []field {
-	doc := func(key string) string {
-		if def.doc == "" {
-			return ""
+	out := []field{
+		{key: "interval", def: def.interval, doc: "Time between two polls. At least 1s.", one: durationOf(&p.Interval, time.Second)},
+		{key: "timeout", def: def.timeout, doc: "Of one whole request. At least 1s.", one: durationOf(&p.Timeout, time.Second)},
+		{key: "max_body", def: def.maxBody, doc: "Largest answer that is read, 1KiB to 64MiB.", one: sizeOf(&p.MaxBody, 1<<10, 64<<20)},
+		{key: "proxy", def: def.proxy, doc: "`http://host:port` or `https://host:port`, without credentials. The proxy resolves and connects: behind it no address can be guarded or seen.", one: proxyOf(&p.Proxy)},
+	}
+	if def.from != "" {
+		for i, from := range p.fields(pollDefaults()) {
+			out[i].example = from.def
+			out[i].inherits = def.from + out[i].key
+			out[i].defDoc = "`" + out[i].inherits + "`"
 		}
-		return def.doc + key + "`"
 	}
-	return []field{
-		{key: "interval", def: def.interval, defDoc: doc("interval"), doc: "Time between two polls. At least 1s.", one: durationOf(&p.Interval, time.Second)},
-		{key: "timeout", def: def.timeout, defDoc: doc("timeout"), doc: "Of one whole request. At least 1s.", one: durationOf(&p.Timeout, time.Second)},
-		{key: "max_body", def: def.maxBody, defDoc: doc("max_body"), doc: "Largest answer that is read, 1KiB to 64MiB.", one: sizeOf(&p.MaxBody, 1<<10, 64<<20)},
-	}
+	return out
 }
 
 func endpointHint() string {
 	return "add one: endpoints: [{ name: corp, jwks_uri: https://login.corp.example/jwks.json }]"
 }
 
-func (e *Endpoint) fields(*decoder) []field {
-	uri := textOf(&e.JWKSURI)
-	uri.typ, uri.hide = "URL", true
+func (e *Endpoint) fields(d *decoder) []field {
 	return slices.Concat([]field{
-		{key: "name", required: true, hint: "give it a name, such as name: corp-idp", doc: "Its identity: history and events hang on it. Unique.", one: nameOf(&e.Name)},
-		{key: "jwks_uri", required: true, hint: "give the URL of the key set, such as jwks_uri: https://login.corp.example/jwks.json", doc: "The key set. `http://` only with `allow_private`. No credentials and no fragment in it.", one: uri},
+		{key: "name", required: true, hint: "give it a name, such as name: corp-idp", doc: "Its identity: history and events hang on it. Unique.", example: "example", one: nameOf(&e.Name)},
+		{key: "issuer", need: "this or `jwks_uri`", doc: "Its discovery document leads to the key set, and is looked up on every poll. No query and no fragment in it.", example: exampleIssuer, one: urlOf(&e.Issuer, issuerPattern, wellKnownURL)},
+		{key: "jwks_uri", need: "this or `issuer`", doc: "The key set. `http://` only with `allow_private`. No credentials and no fragment in it.", example: exampleIssuer + "/jwks.json", one: urlOf(&e.JWKSURI, urlPattern, "")},
 		{key: "tier", def: "standard", doc: "How much depends on it.", one: choiceOf(&e.Tier, []string{"low", "standard", "critical"})},
-		{key: "owner", doc: "Whom to ask; stands in each event.", one: textOf(&e.Owner)},
-		{key: "group", doc: "Endpoints that may share keys.", one: textOf(&e.Group)},
-		{key: "labels", doc: "Texts for each event. Keys of `a-z 0-9 _ . -`, at most 63 long; at most 32 labels.", table: e.labels()},
-	}, e.Poll.fields(defaults{doc: "`poll."}), []field{
-		{key: "headers", doc: "Extra request headers. Values are secret; take them from a file or the environment.", table: e.headers()},
-		{key: "allow_private", def: "false", doc: "Whether its name may resolve to loopback or private addresses.", one: boolOf(&e.AllowPrivate)},
-		{key: "issuer", hint: "look up jwks_uri in its discovery document, and give that"},
+		{key: "owner", doc: "Whom to ask; stands in each event.", example: "iam@corp.example", one: textOf(&e.Owner)},
+		{key: "group", doc: "Endpoints that may share keys.", example: "corp", one: textOf(&e.Group)},
+		{key: "labels", doc: "Texts for each event. Keys of `a-z 0-9 _ . -`, at most 63 long; at most 32 labels.", example: "{ env: prod }", table: e.labels()},
+	}, e.Poll.fields(defaults{from: "poll."}), []field{
+		{key: "headers", doc: "Extra request headers. Values are secret; take them from a file or the environment.", example: `{ Authorization: "${env:EXAMPLE_TOKEN:-none}" }`, table: e.headers()},
+		{key: "tls", doc: "What it must prove, and who asks. Needs `https://`.", section: e.TLS.fields(d), given: func(v value) {
+			d.together(v.node, "cert_file", "key_file")
+			d.pair(v, e.TLS.Cert, e.TLS.Key)
+		}},
+		{key: "allow_private", def: "false", doc: "Whether its name may resolve to loopback or private addresses; allows `http://`.", one: boolOf(&e.AllowPrivate)},
+		{key: "redirects", def: "none", doc: "Which redirects are followed: none, or those that stay at scheme, host and port.", one: choiceOf(&e.Redirects, []string{"none", "same-host"})},
 		{key: "expect", hint: "leave it out; no expectation can be declared yet"},
-		{key: "tls", hint: "leave it out; the certificate authorities of the system are trusted"},
 		{key: "addresses", hint: "leave it out; one address is probed"},
-		{key: "redirects", hint: "leave it out; redirects are never followed"},
 	})
+}
+
+const exampleIssuer = "https://login.example.invalid"
+
+func (t *EndpointTLS) fields(d *decoder) []field {
+	return []field{
+		{key: "ca_file", defDoc: "those of the system", doc: "Certificate authorities in PEM, trusted instead.", example: "example-ca.pem", one: certificatesOf(&t.CAFile, &t.CA, d)},
+		{key: "pins", doc: "`sha256/` and base64 of the SHA-256 of a public key (SubjectPublicKeyInfo). One of the verified chain must match, or the document is not trusted.", example: `["sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="]`, texts: t.pins()},
+		{key: "cert_file", doc: "Client certificate with its chain in PEM, with `key_file`.", example: "example-client.pem", one: certificatesOf(&t.CertFile, &t.Cert, d)},
+		{key: "key_file", doc: "Its key in PEM, without a passphrase.", example: "example-client.key", one: keyOf(&t.KeyFile, &t.Key, d)},
+	}
 }
 
 func (e *Endpoint) labels() *table {
 	return &table{
 		typ: "text to text", limit: 32, check: checkLabel,
+		keys: func() shape { return shape{pattern: labelKeyPattern} }, values: textShape,
 		set: func(key, text string) {
 			if e.Labels == nil {
 				e.Labels = map[string]string{}
@@ -167,6 +229,10 @@ func (e *Endpoint) labels() *table {
 func (e *Endpoint) headers() *table {
 	return &table{
 		typ: "name to secret", hide: true, limit: 32, check: checkHeader,
+		keys: func() shape { return shape{pattern: headerPattern, not: ownHeaderPattern()} },
+		values: func() shape {
+			return shape{pattern: literal(`\x00-\x08\x0a-\x1f\x7f`), short: 1, plain: anyPlain()}
+		},
 		set: func(key, text string) {
 			if e.Headers == nil {
 				e.Headers = map[string]Secret{}
@@ -180,61 +246,5 @@ func (e *Endpoint) headers() *table {
 			}
 			return out
 		},
-	}
-}
-
-// fields of a sink: those of every type, and those of NATS when there is one.
-func (s *Sink) fields(d *decoder) []field {
-	out := []field{
-		{key: "name", required: true, hint: "give it a name, such as name: siem", doc: "Its identity: the position in the journal hangs on it. Unique.", one: nameOf(&s.Name)},
-		{key: "type", required: true, hint: "write type: log or type: nats", doc: "Log lines on standard output, or NATS JetStream.", one: choiceOf(&s.Type, []string{TypeLog, TypeNATS}, "file", "syslog", "webhook")},
-		{key: "from", def: FromNow, doc: "Where a new or renamed sink starts in the journal.", one: choiceOf(&s.From, []string{FromNow, FromBeginning})},
-		{key: "format", def: "cloudevents", doc: "How an event is written.", one: choiceOf(&s.Format, []string{"cloudevents"}, "ocsf", "ecs", "cef")},
-		{key: "min_severity", hint: "leave it out, and filter by data.event.severity_id behind the sink"},
-		{key: "max_backlog", hint: "leave it out; a sink may lag as far as state.retain"},
-	}
-	if s.NATS != nil {
-		out = append(out, s.NATS.fields(d)...)
-	}
-	return out
-}
-
-func (n *NATS) fields(d *decoder) []field {
-	url := textOf(&n.URL)
-	url.typ, url.hide = "URL", true
-	stream, subject := textOf(&n.Stream), textOf(&n.Subject)
-	out := []field{
-		{key: "url", required: true, hint: "give the server, such as url: tls://nats.corp.example:4222", doc: "`tls://host:port` or `nats://host:port`, several separated by commas. No credentials in it.", one: url},
-		{key: "stream", required: true, hint: "name the JetStream stream, such as stream: JWKSWATCH", doc: "The JetStream stream that takes the events.", one: stream},
-		{key: "subject", def: "jwkswatch.v1", doc: "Beginning of each subject.", one: subject},
-		{key: "manage", def: "none", doc: "What the agent may do about the stream: nothing, look at its settings, or make it when it is absent.", one: choiceOf(&n.Manage, []string{"none", "verify", "create"})},
-		{key: "credentials_file", doc: "JWT and nkey seed, as nsc writes them. At most one kind of credentials.", one: pathOf(&n.CredentialsFile, d.path)},
-		{key: "nkey_file", doc: "Seed of an nkey.", one: pathOf(&n.NkeyFile, d.path)},
-		{key: "token_file", doc: "A token.", one: pathOf(&n.TokenFile, d.path)},
-		{key: "user", doc: "With `password_file`.", one: filledOf(&n.User)},
-		{key: "password_file", doc: "With `user`.", one: pathOf(&n.PasswordFile, d.path)},
-		{key: "tls", doc: "With any of its files, or `handshake_first: true`, TLS is insisted on.", section: n.TLS.fields(d)},
-		{key: "insecure", def: "false", doc: "Allows `nats://` without TLS to a host that is not loopback: events and credentials go in clear text.", one: boolOf(&n.Insecure)},
-	}
-	for i := range out {
-		out[i].only = TypeNATS
-	}
-	return out
-}
-
-func (t *TLS) fields(d *decoder) []field {
-	return []field{
-		{key: "ca_file", defDoc: "those of the system", doc: "Certificate authorities that are trusted.", one: pathOf(&t.CAFile, d.path)},
-		{key: "cert_file", doc: "Client certificate, with `key_file`.", one: pathOf(&t.CertFile, d.path)},
-		{key: "key_file", doc: "Its key.", one: pathOf(&t.KeyFile, d.path)},
-		{key: "handshake_first", def: "false", doc: "TLS before the server's first word; the server must be set up for it.", one: boolOf(&t.HandshakeFirst)},
-	}
-}
-
-func (o *Observer) fields() []field {
-	return []field{
-		{key: "name", def: "jwkswatch", doc: "The agent's name, unique among your agents.", one: nameOf(&o.Name)},
-		{key: "vantage", doc: "From where it looks, such as `eu-central`.", one: textOf(&o.Vantage)},
-		{key: "heartbeat", hint: "leave it out; no heartbeat is sent yet"},
 	}
 }

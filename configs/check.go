@@ -11,60 +11,79 @@ import (
 
 // entry is an element of a list, for the checks between elements.
 type entry struct {
-	name string
-	at   map[string]value
+	name   string
+	at     map[string]value
+	source source
 }
 
-// config reads the whole file and fills in what it leaves open.
+// url is the key that says what is polled, and its value.
+func (e entry) url() (key string, v value, ok bool) {
+	for _, key := range []string{"issuer", "jwks_uri"} {
+		if v, ok := e.at[key]; ok {
+			return key, v, true
+		}
+	}
+	return "", value{}, false
+}
+
+// place is where the value of a key stands.
+func (e entry) place(key string) string {
+	return fmt.Sprintf("%s:%d", e.source.name, e.at[key].node.Line)
+}
+
+// config reads the main file, then those that it includes, and fills in what
+// they leave open.
 func (d *decoder) config(c *Config, root *yaml.Node) {
 	fields := c.fields(d)
 	d.defaults(fields)
-	d.mapping(value{node: root}, "the configuration", fields)
-	for i := range c.Endpoints {
-		p := &c.Endpoints[i].Poll
-		if p.Interval == 0 {
-			p.Interval = c.Poll.Interval
-		}
-		if p.Timeout == 0 {
-			p.Timeout = c.Poll.Timeout
-		}
-		if p.MaxBody == 0 {
-			p.MaxBody = c.Poll.MaxBody
-		}
-	}
-	if len(c.Sinks) == 0 {
-		s := Sink{Name: "stdout", Type: TypeLog}
-		d.defaults(s.fields(d))
-		c.Sinks = []Sink{s}
-	}
-	d.unique("endpoint", d.endpoints)
-	d.unique("sink", d.sinks)
-	d.policies(c)
-	d.logs(c)
+	at := d.mapping(value{node: root}, "the configuration", fields)
+	before := len(d.errs)
+	d.included(c)
+	d.complete(c, root, at, before)
 }
 
 func (d *decoder) endpoint(e *Endpoint, n *yaml.Node) {
 	fields := e.fields(d)
 	d.defaults(fields)
 	at := d.mapping(value{node: n}, "an endpoint", fields)
-	d.endpoints = append(d.endpoints, entry{e.Name, at})
-	if v, ok := at["jwks_uri"]; ok && e.JWKSURI != "" {
-		d.jwksURI(e, v)
+	d.endpoints = append(d.endpoints, entry{e.Name, at, d.source})
+	issuer, hasIssuer := at["issuer"]
+	uri, hasURI := at["jwks_uri"]
+	switch {
+	case hasIssuer && hasURI:
+		d.fail(uri, true, "jwks_uri beside issuer: an endpoint has one of them", "keep issuer to have jwks_uri looked up on every poll, or jwks_uri to watch that URL alone")
+	case !hasIssuer && !hasURI && n.Kind == yaml.MappingNode:
+		d.fail(value{node: n}, false, "an endpoint has neither issuer nor jwks_uri", "give one, such as issuer: https://login.corp.example or jwks_uri: https://login.corp.example/jwks.json")
 	}
-	if v, ok := at["headers"]; ok && len(e.Headers) > 0 && strings.HasPrefix(strings.ToLower(e.JWKSURI), "http:") {
+	if hasIssuer && e.Issuer != "" {
+		d.url(e, issuer, "issuer", e.Issuer)
+	}
+	if hasURI && e.JWKSURI != "" {
+		d.url(e, uri, "jwks_uri", e.JWKSURI)
+	}
+	if !strings.HasPrefix(strings.ToLower(e.Issuer+e.JWKSURI), "http:") {
+		return
+	}
+	if v, ok := at["headers"]; ok && len(e.Headers) > 0 {
 		d.warn(v, "these headers are sent in clear text", "use https://")
+	}
+	if v, ok := at["tls"]; ok && (e.TLS.CAFile != "" || e.TLS.Pins != nil || e.TLS.CertFile != "") {
+		d.fail(v, true, "tls beside http://: it would promise what is not kept", "use https://, or take tls out")
 	}
 }
 
-// jwksURI checks the URL together with the policy beside it.
-func (d *decoder) jwksURI(e *Endpoint, v value) {
+// url checks a URL together with the policy beside it.
+func (d *decoder) url(e *Endpoint, v value, key, raw string) {
 	v.hide = true
-	u, r := parseURL(e.JWKSURI)
+	u, r := parseURL(raw)
+	if r == nil && key == "issuer" {
+		r = checkIssuer(u, raw)
+	}
 	if r == nil {
 		r = checkHost(u, e.AllowPrivate)
 	}
 	if r != nil {
-		d.fail(v, false, "jwks_uri "+r.what, r.hint)
+		d.fail(v, false, key+" "+r.what, r.hint)
 	}
 }
 
@@ -73,7 +92,7 @@ func (d *decoder) sink(s *Sink, n *yaml.Node) {
 	if d.kind(value{node: n}, yaml.MappingNode, "a sink") {
 		at = d.sinkOfType(s, n)
 	}
-	d.sinks = append(d.sinks, entry{s.Name, at})
+	d.sinks = append(d.sinks, entry{s.Name, at, d.source})
 }
 
 // sinkOfType reads a sink by its type: which keys there are depends on it.
@@ -148,7 +167,7 @@ func (d *decoder) nats(n *NATS, at map[string]value) {
 		d.fail(v, false, "subject wants names of a-z, 0-9, _ and - with dots between them", "severity, type and endpoint follow by themselves: jwkswatch.v1 becomes jwkswatch.v1.high.key.added.corp")
 	}
 	d.credentials(at)
-	if tls, ok := at["tls"]; ok && tls.node.Kind == yaml.MappingNode {
+	if tls, ok := at["tls"]; ok {
 		d.together(tls.node, "cert_file", "key_file")
 	}
 }
@@ -178,6 +197,9 @@ func (d *decoder) credentials(at map[string]value) {
 }
 
 func (d *decoder) together(n *yaml.Node, a, b string) {
+	if n.Kind != yaml.MappingNode {
+		return
+	}
 	first, second := member(n, a), member(n, b)
 	if first.node == nil {
 		first, second, a, b = second, first, b, a
@@ -187,61 +209,66 @@ func (d *decoder) together(n *yaml.Node, a, b string) {
 	}
 }
 
-// unique holds that no two elements have one name, and names both lines.
+// unique holds that no two elements have one name, and names both places.
 func (d *decoder) unique(what string, list []entry) {
-	lines := map[string]int{}
+	first := map[string]entry{}
 	for _, e := range list {
 		v, ok := e.at["name"]
 		if !ok || e.name == "" {
 			continue
 		}
-		if line, taken := lines[e.name]; taken {
-			d.fail(v, false, fmt.Sprintf("the %s on line %d has the name of the one on line %d", what, v.node.Line, line), "a name is an identity: history and events hang on it. Give each its own")
+		if before, taken := first[e.name]; taken {
+			d.source = e.source
+			d.fail(v, false, fmt.Sprintf("the %s at %s has the name of the one at %s", what, e.place("name"), before.place("name")), "a name is an identity: history and events hang on it. Give each its own")
 			continue
 		}
-		lines[e.name] = v.node.Line
+		first[e.name] = e
 	}
 }
 
 // policies warns when one URL is polled under two policies: what one refuses
 // the other fetches.
 func (d *decoder) policies(c *Config) {
-	type seen struct {
-		line  int
-		allow bool
-	}
-	first := map[string]seen{}
+	first := map[string]int{}
 	for i, e := range d.endpoints {
-		v, ok := e.at["jwks_uri"]
-		if !ok || c.Endpoints[i].JWKSURI == "" {
+		key, v, ok := e.url()
+		url := c.Endpoints[i].Issuer + c.Endpoints[i].JWKSURI
+		if !ok || url == "" {
 			continue
 		}
-		now := seen{v.node.Line, c.Endpoints[i].AllowPrivate}
-		before, again := first[c.Endpoints[i].JWKSURI]
+		before, again := first[url]
 		switch {
 		case !again:
-			first[c.Endpoints[i].JWKSURI] = now
-		case before.allow != now.allow:
+			first[url] = i
+		case c.Endpoints[before].AllowPrivate != c.Endpoints[i].AllowPrivate:
 			v.hide = true
-			d.warn(v, fmt.Sprintf("the jwks_uri on line %d stands on line %d with another allow_private", now.line, before.line), "one of the two is probably a mistake")
+			d.source = e.source
+			other, _, _ := d.endpoints[before].url()
+			d.warn(v, fmt.Sprintf("the %s at %s stands at %s with another allow_private", key, e.place(key), d.endpoints[before].place(other)), "one of the two is probably a mistake")
 		}
 	}
 }
 
 // logs warns when two sinks write to standard output.
 func (d *decoder) logs(c *Config) {
-	line := 0
+	last := ""
 	for i, s := range d.sinks {
 		v, ok := s.at["type"]
 		if !ok || c.Sinks[i].Type != TypeLog {
 			continue
 		}
-		if line > 0 {
-			d.warn(v, fmt.Sprintf("the sinks on lines %d and %d both write to standard output", line, v.node.Line), "each event is written twice; keep one of them")
+		d.source = s.source
+		if last != "" {
+			d.warn(v, fmt.Sprintf("the sinks at %s and %s both write to standard output", last, s.place("type")), "each event is written twice; keep one of them")
 		}
-		line = v.node.Line
+		last = s.place("type")
 	}
 }
+
+const (
+	labelKeyPattern = `[a-z0-9_.-]{1,63}`
+	headerPattern   = "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}"
+)
 
 func checkLabel(key, text string) (string, *refusal) {
 	if key == "" || len(key) > 63 || !only(key, "_.-") {
@@ -261,11 +288,7 @@ func checkHeader(key, text string) (string, *refusal) {
 		return "", &refusal{"the name of a header wants letters, digits and hyphens", "the name is the key, the value follows the colon", true}
 	}
 	name := textproto.CanonicalMIMEHeaderKey(key)
-	if strings.HasPrefix(name, "Proxy-") || slices.Contains([]string{
-		"Accept-Encoding", "Connection", "Content-Length", "Expect", "Host", "If-Match", "If-Modified-Since",
-		"If-None-Match", "If-Range", "If-Unmodified-Since", "Keep-Alive", "Range", "Te", "Trailer",
-		"Transfer-Encoding", "Upgrade",
-	}, name) {
+	if strings.HasPrefix(name, "Proxy-") || slices.Contains(ownHeaders(), name) {
 		return "", &refusal{"header " + name + " is not for a configuration to set", "take it out: the agent needs the whole, plain answer and frames its requests itself", true}
 	}
 	switch {
@@ -275,6 +298,24 @@ func checkHeader(key, text string) (string, *refusal) {
 		return "", refused("the value of header "+name+" holds a line break or another control character", "a header is one line")
 	}
 	return name, nil
+}
+
+// ownHeaders are those that are not for a configuration to set; so are all that
+// begin with Proxy-.
+func ownHeaders() []string {
+	return []string{
+		"Accept-Encoding", "Connection", "Content-Length", "Expect", "Host", "If-Match", "If-Modified-Since",
+		"If-None-Match", "If-Range", "If-Unmodified-Since", "Keep-Alive", "Range", "Te", "Trailer",
+		"Transfer-Encoding", "Upgrade",
+	}
+}
+
+func ownHeaderPattern() string {
+	all := []string{anyCase("Proxy-") + ".*"}
+	for _, h := range ownHeaders() {
+		all = append(all, anyCase(h))
+	}
+	return anchored(strings.Join(all, "|"))
 }
 
 // isToken holds to RFC 9110, section 5.6.2.

@@ -4,15 +4,12 @@
 // Nothing is guessed at: an unknown or repeated key is an error, and so is a
 // key of a feature that is not built. Text is taken as it is written, so 0123
 // stays 0123. One catalogue of fields (catalogue.go) drives the decoder, the
-// reference in README.md and the effective configuration.
+// reference in README.md, the effective configuration and its origins, the JSON
+// Schema and the start file.
 package configs
 
 import (
 	"crypto/sha256"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -20,24 +17,47 @@ import (
 const (
 	MaxFile      = 4 << 20  // octets of a configuration file
 	MaxExpansion = 64 << 10 // octets of a value after expansion, and of a file that ${file:} names
+	MaxPEM       = 1 << 20  // octets of a file with certificates or a key
+	MaxSocket    = 107      // octets of the path of a unix socket: sun_path of Linux holds 108 with its NUL
+	MinToken     = 16       // characters of a token of the web listener
+	maxIncluded  = 1000     // files
 	maxDepth     = 16       // of nested mappings and lists
-	maxProblems  = 1000     // that are told of one file
+	maxProblems  = 1000     // that are told at once
 )
 
 // Config is a configuration that was checked, with every default filled in.
 type Config struct {
 	State     State
 	Poll      Poll
-	Endpoints []Endpoint // at least one, in the order of the file
-	Sinks     []Sink     // at least one, in the order of the file
+	Endpoints []Endpoint // at least one; those of the file in its order, then those of included files by path
+	Sinks     []Sink     // at least one, in the same order
+	Web       *Web       // nil for no listener
 	Observer  Observer
 
 	// Digest is SHA-256 over Effective, so it does not depend on comments, on
-	// the order of endpoints and sinks or on the value of any secret.
+	// the order of endpoints, sinks and included files or on the value of any
+	// secret. A certificate counts by its content, a key and a token as being set.
 	Digest [sha256.Size]byte
 	// Warnings are things that work and are probably not meant, sorted by
 	// position.
 	Warnings []Problem
+	// Files are all files that the result depends on, the configuration itself
+	// first, then by path.
+	Files []File
+	// Fingerprint is what the function Fingerprint returned when the files were
+	// as they were read for this Config.
+	Fingerprint [sha256.Size]byte
+
+	include []string // as written, for Explain
+	origins map[string]origin
+}
+
+// File is a file that was read.
+type File struct {
+	Path string
+	// Sum identifies the content, and is comparable within this process only: it
+	// is keyed with a random key, so that nobody can try short secrets against it.
+	Sum [sha256.Size]byte
 }
 
 // State says where the agent keeps what it saw.
@@ -46,16 +66,23 @@ type State struct {
 	Retain time.Duration // at least one day
 }
 
+// Socket is the path of the control socket, beside the state file. It is never
+// longer than MaxSocket octets in a configuration that was accepted.
+func (s State) Socket() string { return s.Path + ".sock" }
+
 // Poll holds the defaults of all endpoints.
 type Poll struct {
 	Interval time.Duration // at least 1 s
 	Timeout  time.Duration // of a whole request, at least 1 s
 	MaxBody  int64         // octets, 1 KiB to 64 MiB
+	Proxy    string        // http://host:port or https://host:port; "" for none
 }
 
-// Endpoint is one thing to watch. Its identity is its name.
+// Endpoint is one thing to watch. Its identity is its name. It has an Issuer,
+// whose discovery document leads to the key set, or a JWKSURI, never both.
 type Endpoint struct {
 	Name         string
+	Issuer       string // http or https, no userinfo, query or fragment
 	JWKSURI      string // http or https, no userinfo, no fragment
 	Tier         string // low, standard or critical
 	Owner        string
@@ -63,7 +90,31 @@ type Endpoint struct {
 	Labels       map[string]string // nil when there are none
 	Poll                           // the endpoint's own or the defaults
 	Headers      map[string]Secret // by canonical name; nil when there are none
+	TLS          EndpointTLS
 	AllowPrivate bool
+	Redirects    string // none or same-host
+}
+
+// EndpointTLS is whom an endpoint must prove to be, and who asks. The files were
+// read and checked; nobody needs to read them again. Cert and Key go together.
+type EndpointTLS struct {
+	CA   []byte   // PEM; trusted instead of the authorities of the system; nil for those
+	Pins []string // sha256/ and the base64 of the SHA-256 of a SubjectPublicKeyInfo; as written
+	Cert []byte   // PEM; the client certificate with its chain
+	Key  KeyPEM   // nil when there is none
+
+	CAFile, CertFile, KeyFile string // where they were read
+}
+
+// Web is the listener for the page, metrics and health. Beyond loopback it has
+// Cert, Key and Token.
+type Web struct {
+	Listen string // address:port or localhost:port; the port may be 0
+	Cert   []byte // PEM; the certificate with its chain; nil for no TLS
+	Key    KeyPEM // nil when there is none
+	Token  Secret // what a request must bring; "" for nothing
+
+	CertFile, KeyFile, TokenFile string // where they were read
 }
 
 // Sink says where events go.
@@ -110,81 +161,7 @@ type TLS struct {
 
 // Observer says in each event who saw it.
 type Observer struct {
-	Name    string
-	Vantage string
-}
-
-// Options are what the reader takes from outside. The zero value is the real
-// thing.
-type Options struct {
-	// Dir is the directory that relative paths are relative to; "" means that
-	// of the file.
-	Dir string
-	// LookupEnv finds an environment variable; nil means os.LookupEnv.
-	LookupEnv func(name string) (string, bool)
-	// ReadFile reads a file that ${file:} names; nil means from the disk. An
-	// answer over MaxExpansion octets is refused.
-	ReadFile func(path string) ([]byte, error)
-}
-
-// Load reads and checks the file. The error is an Errors when the file could be
-// read and is wrong; otherwise it wraps what went wrong with reading. Paths in
-// the result are absolute.
-func Load(path string) (*Config, error) {
-	dir, err := filepath.Abs(filepath.Dir(path))
-	if err != nil {
-		return nil, fmt.Errorf("finding the directory of %s: %w", path, err)
-	}
-	// One octet over the cap is read, so that Parse sees that there is more.
-	src, err := readFile(path, MaxFile+1)
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
-	}
-	return Parse(path, src, Options{Dir: dir})
-}
-
-// Parse checks a configuration. The name stands in problems and, without
-// Options.Dir, its directory is the one that relative paths are relative to.
-// The error is always an Errors.
-func Parse(name string, src []byte, o Options) (*Config, error) {
-	if o.Dir == "" {
-		o.Dir = filepath.Dir(name)
-	}
-	if o.LookupEnv == nil {
-		o.LookupEnv = os.LookupEnv
-	}
-	if o.ReadFile == nil {
-		o.ReadFile = func(path string) ([]byte, error) { return readFile(path, MaxExpansion+1) }
-	}
-	d := &decoder{file: name, options: o}
-	c := &Config{}
-	if root := d.document(src); root != nil {
-		d.config(c, root)
-	}
-	if len(d.errs) > 0 {
-		return nil, d.told()
-	}
-	sortProblems(d.warnings)
-	c.Warnings = d.warnings
-	c.Digest = sha256.Sum256(c.Effective())
-	return c, nil
-}
-
-// told sorts the problems and says so when they are not all.
-func (d *decoder) told() Errors {
-	sortProblems(d.errs)
-	if len(d.errs) >= maxProblems {
-		last := d.errs[len(d.errs)-1]
-		d.at(last.Line, last.Col, fmt.Sprintf("only %d problems are told, there may be more", maxProblems), "mend these and check again")
-	}
-	return d.errs
-}
-
-func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, limit))
+	Name      string
+	Vantage   string
+	Heartbeat time.Duration // at least 1 s; 0 for none
 }

@@ -25,16 +25,9 @@ func good(t *testing.T, src string) *Config {
 
 func TestGoodFilesHaveTheirEffect(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("testdata/good/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no corpus: %v", err)
-	}
-	for _, file := range files {
-		src, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := Parse(filepath.Base(file), src, world())
+	for file, golden := range corpora(t, "good", 6) {
+		files := corpus(t, file)
+		c, err := Parse(mainName(file), []byte(files["main.yaml"]), worldOf(files))
 		if err != nil {
 			t.Errorf("%v", err)
 			continue
@@ -46,7 +39,7 @@ func TestGoodFilesHaveTheirEffect(t *testing.T) {
 		if strings.Contains(got.String(), "hunter2") {
 			t.Errorf("%s: a secret is shown:\n%s", file, got)
 		}
-		compare(t, strings.TrimSuffix(file, ".yaml")+".golden", got.Bytes())
+		compare(t, golden, got.Bytes())
 	}
 }
 
@@ -60,16 +53,19 @@ func TestMinimalIsFilledWithDefaults(t *testing.T) {
 	if got.Digest == [32]byte{} {
 		t.Error("no digest")
 	}
-	got.Digest = [32]byte{}
+	if got.Fingerprint == [32]byte{} || len(got.Files) != 1 || got.Files[0].Path != "conf/good.yaml" {
+		t.Errorf("files: %+v", got.Files)
+	}
+	got.Digest, got.Fingerprint, got.Files, got.origins = [32]byte{}, [32]byte{}, nil, nil
 	want := &Config{
 		State: State{Path: "/var/lib/jwkswatch/jwkswatch.db", Retain: 400 * 24 * time.Hour},
 		Poll:  Poll{Interval: time.Minute, Timeout: 15 * time.Second, MaxBody: 4 << 20},
 		Endpoints: []Endpoint{{
-			Name: "corp-idp", JWKSURI: "https://login.corp.example/.well-known/jwks.json", Tier: "standard",
+			Name: "corp-idp", JWKSURI: "https://login.corp.example/.well-known/jwks.json", Tier: "standard", Redirects: "none",
 			Poll: Poll{Interval: time.Minute, Timeout: 15 * time.Second, MaxBody: 4 << 20},
 		}},
 		Sinks:    []Sink{{Name: "stdout", Type: TypeLog, From: FromNow, Format: "cloudevents"}},
-		Observer: Observer{Name: "jwkswatch"},
+		Observer: Observer{Name: "jwkswatch", Heartbeat: time.Minute},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -8,16 +9,20 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
-
-	"github.com/jwkswatch/jwkswatch/event"
 )
 
 // decoder collects what is wrong while it fills a Config.
 type decoder struct {
-	file             string
 	options          Options
+	main, source     source // the main file, and the one that is read now
+	reads            map[string]read
+	includes         []include
 	errs, warnings   []Problem
 	endpoints, sinks []entry // for the checks between them
+
+	prefix  string // of the path of the key that is read now
+	origins map[string]origin
+	bad     map[string]bool // keys whose value was not taken
 }
 
 // value is a key with what stands after it. The key is nil for an element of a
@@ -43,7 +48,7 @@ func (d *decoder) problem(v value, onKey bool, message, hint string) Problem {
 	if onKey {
 		at = v.key
 	}
-	p := Problem{File: d.file, Line: max(at.Line, 1), Col: max(at.Column, 1), Message: message, Hint: hint}
+	p := Problem{File: d.source.name, Line: max(at.Line, 1), Col: max(at.Column, 1), Message: message, Hint: hint}
 	if v.key == nil || v.key.Kind != yaml.ScalarNode {
 		return p
 	}
@@ -106,6 +111,8 @@ func (d *decoder) mapping(v value, what string, fields []field) map[string]value
 		case f == nil:
 			d.unknown(member, what, fields)
 			continue
+		case f.elsewhere != "":
+			d.fail(member, true, f.elsewhere, f.hint)
 		case !f.built():
 			d.fail(member, true, key+" is not supported by this version", f.hint)
 		default:
@@ -116,18 +123,10 @@ func (d *decoder) mapping(v value, what string, fields []field) map[string]value
 	}
 	for i := range fields {
 		if _, given := at[fields[i].key]; !given && fields[i].required {
-			d.missing(v, what, &fields[i], at)
+			d.fail(value{node: v.node}, false, fmt.Sprintf("%s has no %s", what, fields[i].key), fields[i].hint)
 		}
 	}
 	return at
-}
-
-func (d *decoder) missing(v value, what string, f *field, at map[string]value) {
-	// An issuer stands in the place of jwks_uri, and is refused already.
-	if _, issuer := at["issuer"]; issuer && f.key == "jwks_uri" {
-		return
-	}
-	d.fail(value{node: v.node}, false, fmt.Sprintf("%s has no %s", what, f.key), f.hint)
 }
 
 func find(fields []field, key string) *field {
@@ -141,32 +140,60 @@ func find(fields []field, key string) *field {
 
 // field reads one value by the kind of its field.
 func (d *decoder) field(f *field, v value) {
+	before := d.prefix
 	switch {
 	case f.one != nil:
 		d.scalar(v, f)
 	case f.section != nil:
+		d.prefix += f.key + "."
 		d.mapping(v, f.key, f.section)
 	case f.table != nil:
+		d.prefix += f.key + "."
 		d.table(v, f)
 	case f.list != nil:
 		d.list(v, f)
+	case f.texts != nil:
+		d.texts(v, f)
+	}
+	d.prefix = before
+	if f.given != nil {
+		f.given(v)
 	}
 }
 
-func (d *decoder) list(v value, f *field) {
+// elements returns those of a list, and tells when there are none.
+func (d *decoder) elements(v value, f *field) []*yaml.Node {
 	if !d.kind(v, yaml.SequenceNode, f.key) {
-		return
+		return nil
 	}
 	if len(v.node.Content) == 0 {
-		hint := f.hint
-		if hint == "" {
-			hint = "leave the key out for the default"
-		}
-		d.fail(v, false, f.key+" is empty", hint)
+		d.fail(v, false, f.key+" is empty", cmp.Or(f.hint, "leave the key out for the default"))
 	}
-	for _, n := range v.node.Content {
+	return v.node.Content
+}
+
+func (d *decoder) list(v value, f *field) {
+	before := d.prefix
+	for _, n := range d.elements(v, f) {
+		_, name := d.peek(n, "name")
+		d.prefix = before + listed(f.key, name)
 		f.list.read(n)
 	}
+}
+
+// listed is how the path of an element of a list begins.
+func listed(key, name string) string { return key + "[" + name + "]." }
+
+func (d *decoder) texts(v value, f *field) {
+	for _, n := range d.elements(v, f) {
+		element := value{key: v.key, node: n, hide: v.hide}
+		if s, ok := d.text(element); ok {
+			if r := f.texts.add(element, s.text); r != nil {
+				d.refused(element, f.key, s, r)
+			}
+		}
+	}
+	d.origins[d.prefix+f.key] = d.origin(v, scalarText{})
 }
 
 func (d *decoder) table(v value, f *field) {
@@ -200,6 +227,7 @@ func (d *decoder) table(v value, f *field) {
 		}
 		first[key] = member.key
 		f.table.set(key, s.text)
+		d.origins[d.prefix+key] = d.origin(member, s)
 	}
 }
 
@@ -216,16 +244,23 @@ func (d *decoder) refuse(t *table, v value, r *refusal) {
 func (d *decoder) scalar(v value, f *field) {
 	s, ok := d.text(v)
 	if !ok {
+		d.bad[d.prefix+f.key] = true
 		return
 	}
 	r := f.one.set(s.text)
 	if s.text == "" && f.required {
 		r = refused("is empty", f.hint)
 	}
-	if r == nil {
-		return
+	if r != nil {
+		d.bad[d.prefix+f.key] = true
+		d.refused(v, f.key, s, r)
 	}
-	message := f.key + " " + r.what
+	d.origins[d.prefix+f.key] = d.origin(v, s)
+}
+
+// refused tells why a scalar is not taken.
+func (d *decoder) refused(v value, key string, s scalarText, r *refusal) {
+	message := key + " " + r.what
 	switch {
 	case s.from != "":
 		message += "; its value comes from " + s.from
@@ -288,61 +323,4 @@ func kindName(k yaml.Kind) string {
 		return "a list"
 	}
 	return "a single value"
-}
-
-// unknown suggests what was meant by a key.
-func (d *decoder) unknown(v value, what string, fields []field) {
-	if len(d.errs) >= maxProblems {
-		return // a suggestion costs more than a key
-	}
-	key, known := v.key.Value, make([]string, 0, len(fields))
-	for i := range fields {
-		known = append(known, fields[i].key)
-	}
-	hint := ""
-	if near := nearest(key, known); near != "" {
-		hint = fmt.Sprintf("did you mean %q?", near)
-	} else if places := new(Config).places(key); len(places) > 0 {
-		hint = fmt.Sprintf("%s is a key of %s", key, listing(places, "and"))
-	} else {
-		built := known[:0]
-		for i := range fields {
-			if fields[i].built() {
-				built = append(built, fields[i].key)
-			}
-		}
-		hint = "known keys: " + strings.Join(built, ", ")
-	}
-	d.fail(v, true, fmt.Sprintf("unknown key %s in %s", strconv.Quote(event.Text(excerptOf(key))), what), hint)
-}
-
-// places lists where in the catalogue a key stands.
-func (c *Config) places(key string) []string {
-	var out []string
-	walk(c.fields(nil), "", func(path string, f *field) {
-		if f.key != key || !f.built() {
-			return
-		}
-		place := strings.TrimSuffix(strings.TrimSuffix(path, key), ".")
-		if place == "" {
-			place = "the top level"
-		}
-		if f.only != "" {
-			place += " of type " + f.only
-		}
-		out = append(out, place)
-	})
-	return out
-}
-
-// walk visits each field with its path, such as endpoints[].name.
-func walk(fields []field, prefix string, visit func(path string, f *field)) {
-	for i := range fields {
-		f := &fields[i]
-		visit(prefix+f.key, f)
-		walk(f.section, prefix+f.key+".", visit)
-		if f.list != nil {
-			walk(f.list.element, prefix+f.key+"[].", visit)
-		}
-	}
 }

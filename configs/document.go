@@ -32,7 +32,7 @@ func (d *decoder) document(src []byte) *yaml.Node {
 	var doc, next yaml.Node
 	switch err := loader.Load(&doc); {
 	case errors.Is(err, io.EOF):
-		d.at(1, 1, "the file is empty", endpointHint())
+		d.at(1, 1, "the file is empty", d.emptyHint())
 		return nil
 	case err != nil:
 		d.syntax(src, err)
@@ -46,7 +46,7 @@ func (d *decoder) document(src []byte) *yaml.Node {
 		d.at(next.Line, next.Column, "a second document begins here", "one file holds one document: take out the line with --- or ...")
 	}
 	if len(doc.Content) != 1 {
-		d.at(1, 1, "the file is empty", endpointHint())
+		d.at(1, 1, "the file is empty", d.emptyHint())
 		return nil
 	}
 	root := doc.Content[0]
@@ -54,8 +54,15 @@ func (d *decoder) document(src []byte) *yaml.Node {
 	return root
 }
 
+func (d *decoder) emptyHint() string {
+	if d.source != d.main {
+		return "give it endpoints: or sinks:, or take it away"
+	}
+	return endpointHint()
+}
+
 func (d *decoder) at(line, col int, message, hint string) {
-	d.errs = append(d.errs, Problem{File: d.file, Line: max(line, 1), Col: max(col, 1), Message: message, Hint: hint})
+	d.errs = append(d.errs, Problem{File: d.source.name, Line: max(line, 1), Col: max(col, 1), Message: message, Hint: hint})
 }
 
 // characters finds octets that are no text before the library does, which

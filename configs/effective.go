@@ -3,14 +3,16 @@ package configs
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"strconv"
 	"strings"
 )
 
 // Effective returns the configuration as YAML with every default filled in,
-// endpoints and sinks sorted by name, comments gone and secrets as [redacted].
-// Parse accepts it again and finds the same Digest, unless an expanded text
-// holds ${ itself.
+// endpoints and sinks sorted by name, includes merged, comments gone and secrets
+// as [redacted]. A file of certificates has their digest as a comment. Parse
+// accepts it again and finds the same Digest, unless an expanded text holds ${
+// itself.
 func (c *Config) Effective() []byte {
 	var b bytes.Buffer
 	writeFields(&b, c.fields(nil), "")
@@ -21,9 +23,20 @@ func writeFields(b *bytes.Buffer, fields []field, indent string) {
 	for i := range fields {
 		f := &fields[i]
 		switch {
+		case f.absent:
 		case f.one != nil:
 			if text := f.one.show(); text != "" {
-				b.WriteString(indent + f.key + ": " + text + "\n")
+				b.WriteString(indent + f.key + ": " + text + f.one.noted(" # %s") + "\n")
+			}
+		case f.texts != nil:
+			if f.texts.merged {
+				continue
+			}
+			if list := f.texts.show(); len(list) > 0 {
+				b.WriteString(indent + f.key + ":\n")
+				for _, text := range list {
+					b.WriteString(indent + "  - " + strconv.Quote(text) + "\n")
+				}
 			}
 		case f.section != nil:
 			var inner bytes.Buffer
@@ -43,12 +56,20 @@ func writeFields(b *bytes.Buffer, fields []field, indent string) {
 			b.WriteString(indent + f.key + ":\n")
 			for _, element := range f.list.show() {
 				var inner bytes.Buffer
-				writeFields(&inner, element, indent+"    ")
+				writeFields(&inner, element.fields, indent+"    ")
 				text := inner.String()
 				b.WriteString(indent + "  - " + strings.TrimPrefix(text, indent+"    "))
 			}
 		}
 	}
+}
+
+// noted is what belongs to the value and is not in it, in such a format.
+func (b *binding) noted(format string) string {
+	if b.note == nil || b.note() == "" {
+		return ""
+	}
+	return fmt.Sprintf(format, b.note())
 }
 
 func byName[T any](name func(T) string) func(a, b T) int {

@@ -2,10 +2,7 @@ package configs
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -88,27 +85,11 @@ func (d *decoder) lookupEnv(rest string) (name, value string, r *refusal) {
 
 func (d *decoder) lookupFile(path string) (name, value string, r *refusal) {
 	name = "${file:" + event.Text(path) + "}"
-	b, err := d.options.ReadFile(d.path(path))
-	if err != nil {
-		why := "it cannot be read"
-		// Only the reason: of an error from elsewhere nobody knows what it quotes.
-		if e, ok := errors.AsType[*fs.PathError](err); ok {
-			why = event.Text(e.Err.Error())
-		}
-		return "", "", refused(fmt.Sprintf("needs the file of %s: %s", name, why), "a relative path is relative to the directory of this file")
-	}
-	if len(b) > MaxExpansion {
-		return "", "", refused(fmt.Sprintf("needs the file of %s, which is longer than %s", name, formatSize(MaxExpansion)), "only short texts belong here")
+	b, r := d.load(d.path(path), MaxExpansion)
+	if r != nil {
+		return "", "", refused(fmt.Sprintf("needs the file of %s: %s", name, r.what), r.hint)
 	}
 	return name, string(bytes.TrimRight(b, "\r\n")), nil
-}
-
-// path makes a relative path relative to the file that names it.
-func (d *decoder) path(p string) string {
-	if filepath.IsAbs(p) {
-		return filepath.Clean(p)
-	}
-	return filepath.Join(d.options.Dir, p)
 }
 
 // variable reports whether s can name an environment variable (POSIX.1, XBD 8.1).

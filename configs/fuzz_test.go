@@ -30,7 +30,13 @@ func FuzzParse(f *testing.F) {
 	outside := Options{
 		Dir:       "/conf",
 		LookupEnv: func(string) (string, bool) { return canary, true },
-		ReadFile:  func(string) ([]byte, error) { return []byte(canary + "\n"), nil },
+		ReadFile: func(path string) ([]byte, error) {
+			if text, ok := pems()[filepath.Base(path)]; ok && len(text) < MaxPEM {
+				return []byte(text), nil
+			}
+			return []byte(canary + "-and-more\n"), nil
+		},
+		Glob: func(string) ([]string, error) { return []string{"/conf/a", "/conf/b"}, nil },
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
 		c, err := Parse("fuzz.yaml", src, outside)
@@ -65,6 +71,9 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		effective := c.Effective()
+		if err := c.Explain().Print(&told); err != nil {
+			t.Fatal(err)
+		}
 		if bytes.Contains(effective, []byte("${")) {
 			return
 		}

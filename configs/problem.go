@@ -26,7 +26,8 @@ type Problem struct {
 	caret   int // characters before the value in excerpt
 }
 
-// Errors are all problems of one file, sorted by position.
+// Errors are all problems of a configuration, sorted by position: those of the
+// file itself, then those of included files by name.
 type Errors []Problem
 
 // Error returns one line for each problem, `file:line:col: error: message`,
@@ -82,8 +83,18 @@ func (p *Problem) write(w io.Writer, level string, excerpt bool) {
 	}
 }
 
-func sortProblems(list []Problem) {
+// sort puts the main file first, then the others by name.
+func (d *decoder) sort(list []Problem) {
+	rank := func(p Problem) int {
+		if p.File == d.main.name {
+			return 0
+		}
+		return 1
+	}
 	slices.SortStableFunc(list, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
+		return cmp.Or(
+			cmp.Compare(rank(a), rank(b)), cmp.Compare(a.File, b.File),
+			cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col),
+		)
 	})
 }

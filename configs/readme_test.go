@@ -43,6 +43,8 @@ func reference() (rows, absent string) {
 			def = "`" + f.def + "`"
 		case f.required:
 			def = "required"
+		case f.need != "":
+			def = f.need
 		}
 		doc := f.doc
 		if f.only != "" {
@@ -61,6 +63,8 @@ func (f *field) typ() string {
 		return f.table.typ
 	case f.list != nil:
 		return "list"
+	case f.texts != nil:
+		return f.texts.typ
 	}
 	return "mapping"
 }

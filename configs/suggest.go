@@ -1,6 +1,12 @@
 package configs
 
-import "strings"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/jwkswatch/jwkswatch/event"
+)
 
 // nearest returns the candidate that s was probably meant to be, "" when none
 // is near: one that continues s after an underscore, or the one with the
@@ -55,4 +61,61 @@ func listing(words []string, last string) string {
 	}
 	n := len(words) - 1
 	return strings.Join(words[:n], ", ") + " " + last + " " + words[n]
+}
+
+// unknown suggests what was meant by a key.
+func (d *decoder) unknown(v value, what string, fields []field) {
+	if len(d.errs) >= maxProblems {
+		return // a suggestion costs more than a key
+	}
+	key, known := v.key.Value, make([]string, 0, len(fields))
+	for i := range fields {
+		known = append(known, fields[i].key)
+	}
+	hint := ""
+	if near := nearest(key, known); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	} else if places := new(Config).places(key); len(places) > 0 {
+		hint = fmt.Sprintf("%s is a key of %s", key, listing(places, "and"))
+	} else {
+		built := known[:0]
+		for i := range fields {
+			if fields[i].built() {
+				built = append(built, fields[i].key)
+			}
+		}
+		hint = "known keys: " + strings.Join(built, ", ")
+	}
+	d.fail(v, true, fmt.Sprintf("unknown key %s in %s", strconv.Quote(event.Text(excerptOf(key))), what), hint)
+}
+
+// places lists where in the catalogue a key stands.
+func (c *Config) places(key string) []string {
+	var out []string
+	walk(c.fields(nil), "", func(path string, f *field) {
+		if f.key != key || !f.built() {
+			return
+		}
+		place := strings.TrimSuffix(strings.TrimSuffix(path, key), ".")
+		if place == "" {
+			place = "the top level"
+		}
+		if f.only != "" {
+			place += " of type " + f.only
+		}
+		out = append(out, place)
+	})
+	return out
+}
+
+// walk visits each field with its path, such as endpoints[].name.
+func walk(fields []field, prefix string, visit func(path string, f *field)) {
+	for i := range fields {
+		f := &fields[i]
+		visit(prefix+f.key, f)
+		walk(f.section, prefix+f.key+".", visit)
+		if f.list != nil {
+			walk(f.list.element, prefix+f.key+"[].", visit)
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/fetch"
 )
 
@@ -21,14 +22,66 @@ func parseURL(raw string) (*url.URL, *refusal) {
 	case u.User != nil:
 		return nil, refused("holds credentials", "never put secrets in a URL; send them with headers:")
 	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, refused("must begin with https://", "write the whole URL, such as https://login.corp.example/jwks.json")
+		return nil, refused("must begin with https://", "write the whole URL, with https:// in front")
 	case strings.Contains(raw, "#"):
 		return nil, refused("has a fragment", "take out # and what follows: it is never sent")
 	}
 	if r := checkAuthority(u); r != nil {
 		return nil, r
 	}
+	// net/url lets pass what belongs into no URL (RFC 3986, section 3.3), such as
+	// the brace of a template that nobody filled in.
+	for i := len(u.Scheme) + len("://"); i < len(raw); i++ {
+		switch c := raw[i]; {
+		case c == '%' && !isEscape(raw[i:]):
+			return nil, refused("has a % that is no escape", "write %25 for a percent sign")
+		case c == '[', c == ']': // of an IPv6 address, or told by the next line
+			if i > strings.LastIndexByte(u.Host, ']')+len(u.Scheme)+len("://") {
+				return nil, refused("has a character that does not belong in a URL", "percent-encode it")
+			}
+		case !only(strings.ToLower(string(rune(c))), "-._~:/?@!$&'()*+,;=%"):
+			return nil, refused("has a character that does not belong in a URL", "percent-encode it; was a { } left in from a template?")
+		}
+	}
 	return u, nil
+}
+
+func isEscape(s string) bool {
+	return len(s) > 2 && isHex(s[1]) && isHex(s[2])
+}
+
+func isHex(c byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", c) >= 0 }
+
+const wellKnownURL = `/\.well-known/`
+
+// urlOf takes the text; what is wrong with it depends on the policy beside it.
+func urlOf(p *string, pattern func() string, not string) *binding {
+	b := filledOf(p)
+	b.typ, b.hide = "URL", true
+	b.shape = func() shape {
+		s := shape{pattern: pattern(), not: hostIs(neverHost), long: event.MaxText}
+		if not != "" {
+			s.not += "|" + not
+		}
+		return s
+	}
+	return b
+}
+
+// checkIssuer holds to RFC 8414, section 2: "a URL that uses the "https" scheme
+// and has no query or fragment components".
+func checkIssuer(u *url.URL, raw string) *refusal {
+	switch {
+	case strings.Contains(raw, "?"):
+		return refused("has a query", "an issuer has none (RFC 8414, section 2); for a key set with a query give jwks_uri")
+	case strings.Contains(u.Path, "/.well-known/"):
+		return refused("is the URL of a discovery document", "the issuer is what stands before /.well-known/, and in its member issuer")
+	}
+	// The last word is the poller's.
+	if _, err := fetch.DiscoveryURLs(raw); err != nil {
+		return refused("would be refused at each poll: "+err.Error(), "write the issuer as its own discovery document does")
+	}
+	return nil
 }
 
 // checkAuthority checks host and port.
@@ -40,12 +93,36 @@ func checkAuthority(u *url.URL) *refusal {
 	case strings.ContainsFunc(host, func(r rune) bool { return r > '~' }):
 		return refused("has a host that is not ASCII", "write it in its xn-- form, so that look-alikes can be seen")
 	}
-	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return refused("has a port that is none", "a port is a number from 1 to 65535")
-		}
+	if port := u.Port(); (port != "" || strings.HasSuffix(u.Host, ":")) && !isPort(port, 1) {
+		return refused("has a port that is none", "a port is a number from 1 to 65535")
+	}
+	if !isHost(host) {
+		return refused("has a host that is none", "a host is an address, or a name of letters, digits and hyphens whose last part begins with a letter")
 	}
 	return nil
+}
+
+// isPort takes a decimal number without leading zeros.
+func isPort(s string, least uint64) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n >= least && (s[0] != '0' || s == "0")
+}
+
+// isHost takes addresses without a zone, and names. The last label of a name
+// begins with a letter: no top-level domain is all digits (RFC 3696, section 2),
+// and resolvers and proxies take 127.1 and 0x7f000001 for addresses.
+func isHost(host string) bool {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Zone() == ""
+	}
+	labels := strings.Split(strings.TrimSuffix(strings.ToLower(host), "."), ".")
+	for _, l := range labels {
+		if l == "" || len(l) > 63 || !only(l, "-_") {
+			return false
+		}
+	}
+	last := labels[len(labels)-1][0]
+	return 'a' <= last && last <= 'z'
 }
 
 // reach says who can be behind a host that is written as an address, or is

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -30,14 +29,19 @@ type binding struct {
 	set func(text string) *refusal
 	// show returns the effective value as YAML; "" when it is not set.
 	show func() string
+	// note returns what belongs to the value and is not in it, such as the digest
+	// of a file; "" when there is nothing. nil is always nothing.
+	note func() string
 	// hide keeps the value out of messages and excerpts.
 	hide bool
+	// shape is made when it is asked for: a schema is rarer than a value.
+	shape func() shape
 }
 
-const day = 24 * time.Hour
+const maxPath = 4096 // octets
 
 func textOf(p *string) *binding {
-	return &binding{typ: "text", show: func() string { return quoteSet(*p) }, set: func(s string) *refusal {
+	return &binding{typ: "text", shape: textShape, show: func() string { return quoteSet(*p) }, set: func(s string) *refusal {
 		if r := checkText(s); r != nil {
 			return r
 		}
@@ -49,6 +53,11 @@ func textOf(p *string) *binding {
 // filledOf is textOf without the empty text.
 func filledOf(p *string) *binding {
 	b := textOf(p)
+	b.shape = func() shape {
+		s := textShape()
+		s.short = 1
+		return s
+	}
 	set := b.set
 	b.set = func(s string) *refusal {
 		if s == "" {
@@ -58,6 +67,10 @@ func filledOf(p *string) *binding {
 	}
 	return b
 }
+
+func textShape() shape { return shape{long: event.MaxText, plain: anyPlain()} }
+
+func anyPlain() []string { return []string{"number", "boolean"} }
 
 // checkText accepts what an event carries unchanged.
 func checkText(s string) *refusal {
@@ -71,7 +84,10 @@ func checkText(s string) *refusal {
 }
 
 func nameOf(p *string) *binding {
-	return &binding{typ: "name", show: func() string { return quoteSet(*p) }, set: func(s string) *refusal {
+	sh := func() shape {
+		return shape{pattern: namePattern, plain: []string{"integer", "boolean"}, most: math.MaxInt64}
+	}
+	return &binding{typ: "name", shape: sh, show: func() string { return quoteSet(*p) }, set: func(s string) *refusal {
 		if !isName(s) {
 			return refused(
 				"wants a name of a-z, 0-9, _ and -, at most 63 long, that begins with a letter or digit",
@@ -110,22 +126,33 @@ func only(s, extra string) bool {
 
 // pathOf keeps the path as the decoder resolves it.
 func pathOf(p *string, resolve func(string) string) *binding {
-	return &binding{typ: "path", hide: true, show: func() string { return quoteSet(*p) }, set: func(s string) *refusal {
-		switch {
-		case s == "":
-			return refused("is empty", "name a file, or leave the key out")
-		case len(s) > 4096 || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl):
-			return refused("is no path of a file", "name the file that holds the value; the value itself does not belong here")
+	return &binding{typ: "path", hide: true, shape: pathShape, show: func() string { return quoteSet(*p) }, set: func(s string) *refusal {
+		if r := checkPath(s); r != nil {
+			return r
 		}
 		*p = resolve(s)
 		return nil
 	}}
 }
 
+func pathShape() shape {
+	return shape{pattern: literal(`\p{Cc}`), short: 1, long: maxPath, plain: anyPlain()}
+}
+
+func checkPath(s string) *refusal {
+	switch {
+	case s == "":
+		return refused("is empty", "name a file, or leave the key out")
+	case len(s) > maxPath || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl):
+		return refused("is no path of a file", "name the file that holds the value; the value itself does not belong here")
+	}
+	return nil
+}
+
 // choiceOf takes one of a few words. Those of later belong to the contract and
 // are not built.
 func choiceOf(p *string, choices []string, later ...string) *binding {
-	return &binding{typ: "`" + strings.Join(choices, "`, `") + "`", show: func() string { return *p }, set: func(s string) *refusal {
+	return &binding{typ: "`" + strings.Join(choices, "`, `") + "`", shape: func() shape { return shape{enum: choices} }, show: func() string { return *p }, set: func(s string) *refusal {
 		switch {
 		case slices.Contains(choices, s):
 			*p = s
@@ -142,7 +169,8 @@ func choiceOf(p *string, choices []string, later ...string) *binding {
 }
 
 func boolOf(p *bool) *binding {
-	return &binding{typ: "true/false", show: func() string { return strconv.FormatBool(*p) }, set: func(s string) *refusal {
+	sh := func() shape { return shape{pattern: "true|false", plain: []string{"boolean"}} }
+	return &binding{typ: "true/false", shape: sh, show: func() string { return strconv.FormatBool(*p) }, set: func(s string) *refusal {
 		switch s {
 		case "true", "false":
 			*p = s == "true"
@@ -156,66 +184,6 @@ func boolOf(p *bool) *binding {
 	}}
 }
 
-func durationOf(p *time.Duration, least time.Duration) *binding {
-	show := func() string {
-		if *p == 0 {
-			return ""
-		}
-		return formatDuration(*p)
-	}
-	return &binding{typ: "duration", show: show, set: func(s string) *refusal {
-		v, ok := parseDuration(s)
-		switch {
-		case !ok && s != "" && strings.Trim(s, "0123456789") == "":
-			return refused("wants a duration with its unit", "units are s, m, h and d: 30s, 5m, 1h30m, 90d")
-		case !ok:
-			return refused("wants a duration such as 30s, 5m, 1h30m or 90d", "whole days first, no spaces; units are d, h, m, s and ms")
-		case v < least:
-			return refused("wants at least "+formatDuration(least), "raise it to "+formatDuration(least)+" or more")
-		}
-		*p = v
-		return nil
-	}}
-}
-
-// parseDuration reads what time.ParseDuration reads, with whole days before it
-// (400d, 1d12h) and without a sign.
-func parseDuration(s string) (time.Duration, bool) {
-	if len(s) > 64 || strings.ContainsAny(s, "+-") {
-		return 0, false
-	}
-	var days time.Duration
-	if number, rest, found := strings.Cut(s, "d"); found {
-		n, err := strconv.ParseUint(number, 10, 32)
-		if err != nil || n > uint64(math.MaxInt64/day) {
-			return 0, false
-		}
-		if days = time.Duration(n) * day; rest == "" {
-			return days, true
-		}
-		s = rest
-	}
-	v, err := time.ParseDuration(s)
-	if err != nil || v > math.MaxInt64-days {
-		return 0, false
-	}
-	return days + v, true
-}
-
-func formatDuration(d time.Duration) string {
-	if d >= day && d%day == 0 {
-		return strconv.FormatInt(int64(d/day), 10) + "d"
-	}
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
 func sizeOf(p *int64, least, most int64) *binding {
 	show := func() string {
 		if *p == 0 {
@@ -224,7 +192,10 @@ func sizeOf(p *int64, least, most int64) *binding {
 		return formatSize(*p)
 	}
 	bounds := fmt.Sprintf("wants a size between %s and %s", formatSize(least), formatSize(most))
-	return &binding{typ: "size", show: show, set: func(s string) *refusal {
+	sh := func() shape {
+		return shape{pattern: sizePattern(least, most), plain: []string{"integer"}, least: least, most: most}
+	}
+	return &binding{typ: "size", shape: sh, show: show, set: func(s string) *refusal {
 		v, ok := parseSize(s)
 		switch {
 		case !ok:
@@ -247,7 +218,7 @@ func parseSize(s string) (int64, bool) {
 		}
 	}
 	n, err := strconv.ParseUint(s, 10, 32)
-	if err != nil {
+	if err != nil || len(s) > 1 && s[0] == '0' {
 		return 0, false
 	}
 	return int64(n) << shift, true

@@ -2,7 +2,6 @@ package rules_test
 
 import (
 	"maps"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -82,8 +81,6 @@ var scenes = map[string]struct{ fires, quiet play }{
 }
 
 func TestEachRuleFiresAndStaysQuiet(t *testing.T) {
-	scenes := maps.Clone(scenes)
-	maps.Copy(scenes, wayScenes())
 	scenes := maps.Clone(scenes)
 	maps.Copy(scenes, wayScenes())
 	for _, r := range rules.Book() {

@@ -15,7 +15,7 @@ import (
 // with labels as long as are read, other ones and leaking ones, told without a
 // second look and put aside.
 func TestIssuerCannotMakeAStepThatCannotBeStored(t *testing.T) {
-	long := strings.Repeat("x", 700)
+	long := strings.Repeat("x", 520)
 	fat := func(round string) []byte {
 		var b strings.Builder
 		b.WriteString(`{"keys":[`)

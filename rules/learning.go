@@ -74,6 +74,9 @@ func sameLearned(a, b history.Learned, at time.Time) bool {
 	if history.Newest(a.URIs) != history.Newest(b.URIs) {
 		return false // a restart goes on with the newest
 	}
+	if history.Newest(a.URIs) != history.Newest(b.URIs) {
+		return false // after a restart the last one is asked when discovery is away
+	}
 	if a.LeafSPKI == b.LeafSPKI {
 		return a.LeafIssuer == b.LeafIssuer && a.LeafNotBefore.Equal(b.LeafNotBefore) && a.LeafNotAfter.Equal(b.LeafNotAfter)
 	}

@@ -2,7 +2,6 @@ package rules_test
 
 import (
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -85,7 +84,7 @@ func TestWhatIsLearnedIsToldOnce(t *testing.T) {
 		s := newIssuer(t)
 		s.poll(doc("A:a"))
 		s.facts = way("https://new.example/", "bb", "https://idp.example/new")
-		s.expect(s.poll(doc()), "medium discovery.moved once", "informational endpoint.certificate_changed once", "critical set.emptied")
+		s.expect(s.poll(doc()), "low endpoint.certificate_changed once", "medium discovery.moved once", "critical set.emptied")
 		s.facts = way("https://next.example/", "bb", "https://idp.example/next")
 		s.expect(s.poll(doc()), "medium discovery.moved once")
 	})
@@ -158,51 +157,5 @@ func TestAFailureSaysWhenTheLastGoodPollWas(t *testing.T) {
 	s.expect(s.failWith(refused("expired")), "medium endpoint.tls_invalid once")
 	if d := s.findings[0].Details.(*event.EndpointTLSInvalidDetails); d.LastGood == nil || !d.LastGood.Equal(good) {
 		t.Errorf("last good %v, want %v", d.LastGood, good)
-	}
-}
-
-// wayScenes are the scenes of the rules that judge the way.
-func wayScenes() map[string]struct{ fires, quiet play } {
-	type scenes = map[string]struct{ fires, quiet play }
-	fails := func(f rules.Failure) play {
-		return func(s *sim) {
-			s.poll(doc("A:a"))
-			for range 3 {
-				s.wait(time.Minute)
-				f.Row, f.RowSince = s.row+1, s.now.Add(-time.Duration(s.row)*time.Minute)
-				s.failWith(f)
-			}
-		}
-	}
-	// changes serves a usual answer twice, changed for the second.
-	changes := func(change func(*rules.Facts)) play {
-		return func(s *sim) {
-			*s = *newIssuer(s.t)
-			s.poll(doc("A:a"))
-			f := *s.facts
-			d := *f.Discovery
-			f.Discovery = &d
-			change(&f)
-			s.facts = &f
-			s.poll(doc("A:a"))
-		}
-	}
-	nothing := changes(func(*rules.Facts) {})
-	return scenes{
-		"endpoint-dangling": {
-			fails(rules.Failure{Phase: "resolve", Code: "nxdomain", Host: "idp.example", OthersResolve: true}),
-			fails(rules.Failure{Phase: "resolve", Code: "nxdomain", Host: "idp.example"}),
-		},
-		"endpoint-tls-invalid": {fails(refused("unknown_ca")), fails(rules.Failure{Phase: "tls", Error: "handshake"})},
-		"endpoint-redirected": {
-			fails(rules.Failure{Phase: "status", Code: "redirect", Redirect: &rules.Redirect{Status: 302, CrossHost: true}}),
-			fails(rules.Failure{Phase: "status"}),
-		},
-		"endpoint-certificate-changed": {changes(func(f *rules.Facts) { f.LeafSPKI = "bb" }), changes(func(f *rules.Facts) { f.LeafNotAfter = f.LeafNotAfter.AddDate(1, 0, 0) })},
-		"endpoint-cache-policy":        {changes(func(f *rules.Facts) { f.HasMaxAge, f.MaxAge = true, 25*time.Hour }), changes(func(f *rules.Facts) { f.HasMaxAge, f.MaxAge = true, 24*time.Hour })},
-		"endpoint-content-type":        {changes(func(f *rules.Facts) { f.ContentType = "text/html" }), changes(func(f *rules.Facts) { f.ContentType = "application/jwk-set+json" })},
-		"discovery-moved":              {changes(func(f *rules.Facts) { f.Discovery.JWKSURI = "https://idp.example/new" }), changes(func(f *rules.Facts) { f.Discovery.JWKSURI = strings.ToUpper(f.Discovery.JWKSURI[:19]) + "/old" })},
-		"discovery-issuer-mismatch":    {changes(func(f *rules.Facts) { f.Discovery.Issuer = "https://other.example" }), nothing},
-		"discovery-weakened":           {changes(func(f *rules.Facts) { f.Discovery.Algs = []string{"RS256", "none"} }), changes(func(f *rules.Facts) { f.Discovery.Algs = []string{"ES256", "RS256"} })},
 	}
 }

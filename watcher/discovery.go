@@ -1,7 +1,6 @@
 package watcher
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -242,14 +241,23 @@ func (w *Watcher) last(ctx context.Context, s *slot) error {
 	if mem.URL != s.e.Issuer {
 		return nil // learned from another issuer
 	}
-	var newest history.Value
-	for _, v := range mem.Learned.URIs {
-		if cmp.Or(v.Last.Compare(newest.Last), v.First.Compare(newest.First)) >= 0 {
-			newest = v
-		}
-	}
-	if t, err := s.e.Target.Discovered(newest.Text); err == nil && newest.Text != "" {
+	newest := history.Newest(mem.Learned.URIs)
+	if t, err := s.e.Target.Discovered(newest); err == nil && newest != "" {
 		y.set, y.used = &t, fetch.MaskURL(t.URL)
 	}
 	return nil
+}
+
+// returned stores that discovery leads to a known key set again. That is no
+// news, but after a restart without discovery the last one goes on, and it must
+// not be the one that an intruder once named.
+func returned(out *rules.Outcome, o rules.Observation) {
+	if o.Facts == nil || o.Facts.Discovery == nil || o.Facts.Discovery.Used != o.Facts.Discovery.JWKSURI {
+		return // not from the document
+	}
+	l := &out.Memory.Learned
+	if uri := o.Facts.Discovery.Used; history.Knows(l.URIs, uri) && history.Newest(l.URIs) != uri {
+		l.URIs = history.Met(l.URIs, uri, o.At, history.MaxLearnedURIs)
+		out.Store = true
+	}
 }

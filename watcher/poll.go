@@ -205,6 +205,7 @@ func (w *Watcher) step(ctx context.Context, s *slot, o rules.Observation, t *eve
 		}
 		o.After = s.lastGood
 		out := rules.Step(w.Book, mem, o, policy)
+		returned(&out, o)
 		if out.Store {
 			txn, err := w.compose(s, rec, mem, out, o, t)
 			if err != nil {

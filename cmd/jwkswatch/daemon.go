@@ -5,56 +5,233 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/jwkswatch/jwkswatch/agent"
 	"github.com/jwkswatch/jwkswatch/configs"
+	"github.com/jwkswatch/jwkswatch/control"
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/fetch"
+	"github.com/jwkswatch/jwkswatch/query"
 	"github.com/jwkswatch/jwkswatch/rules"
 	"github.com/jwkswatch/jwkswatch/state/bolt"
 	"github.com/jwkswatch/jwkswatch/watcher"
+	"github.com/jwkswatch/jwkswatch/web"
 )
 
-// daemon is a running agent: one state, one watcher, the couriers to the sinks.
+// daemon is a running agent: one state, one watcher, the couriers to the sinks,
+// the voice that speaks of the agent itself, and who answers questions.
 type daemon struct {
 	db      *bolt.DB
 	log     zerolog.Logger
-	watcher *watcher.Watcher
-	post    *couriers
+	started time.Time
+	systemd notifier
+
+	watcher  *watcher.Watcher
+	post     *couriers
+	voice    *agent.Voice
+	overseer *agent.Overseer
+	exchange *exchange
+	control  *control.Server
+	web      *web.Server // nil without a listener
+	health   health
 }
 
-func newDaemon(c *configs.Config, db *bolt.DB, out io.Writer, log zerolog.Logger) *daemon {
+func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log zerolog.Logger, systemd notifier) (*daemon, error) {
 	in := db.Installation()
-	return &daemon{
-		db: db, log: log,
+	ids := event.Identifier{Key: in.Key, Epoch: in.Epoch}
+	list, err := endpoints(c.Endpoints)
+	if err != nil {
+		return nil, err
+	}
+	d := &daemon{
+		db: db, log: log, started: time.Now(), systemd: systemd,
 		post: &couriers{db: db, out: out, instance: c.Observer.Name, log: log},
 		watcher: &watcher.Watcher{
-			Endpoints: endpoints(c.Endpoints), Observer: observer(c),
-			Fetch: &fetch.Client{UserAgent: "jwkswatch/" + version()}, Store: db, Book: rules.Book(),
-			IDs: event.Identifier{Key: in.Key, Epoch: in.Epoch}, Log: log,
+			Endpoints: list, Observer: observer(c), Fetch: &fetch.Client{UserAgent: "jwkswatch/" + version()},
+			Store: db, Book: rules.Book(), IDs: ids, Log: log,
 		},
 	}
+	d.exchange = newExchange(d, path, c)
+	d.voice = &agent.Voice{Store: db, IDs: ids, Observer: d.observing, Log: log}
+	d.overseer = &agent.Overseer{
+		Voice: d.voice, Fleet: d.fleet, Sinks: d.sinks, Heads: d.heads,
+		Polls:    func() (uint64, uint64) { s := d.watcher.Stats(); return s.Polls, s.Failed },
+		Lag:      d.watcher.Lag,
+		Failing:  func() (time.Time, error) { return d.health.failing(d.watcher.Stats().StoreErrs, db) },
+		Degraded: d.watcher.SetDegraded,
+		StateSize: func() int64 {
+			n, err := db.Size()
+			if err != nil {
+				return 0 // the state is closed: nobody will hear it
+			}
+			return n
+		},
+	}
+	d.overseer.SetHeartbeat(c.Observer.Heartbeat)
+	d.control = &control.Server{
+		Path: c.State.Socket(), Answers: &query.State{Source: db, Live: d.live},
+		Reload: d.exchange.ask, Backup: db.Backup, Healthy: d.healthy, Log: log,
+	}
+	if w := c.Web; w != nil {
+		d.web = &web.Server{
+			Listen: w.Listen, CertPEM: w.Cert, KeyPEM: w.Key, Token: w.Token.Reveal(),
+			Snapshot: d.measure, Alive: d.watcher.Alive, Writable: db.Writable, Log: log,
+		}
+	}
+	return d, nil
 }
 
-// run watches until the context ends. Then polls under way are finished, and
-// what is in the journal is delivered within the sinks' grace.
-func (d *daemon) run(ctx context.Context, c *configs.Config) error {
+// run watches until the context ends. The order of the start: what may fail,
+// then the cursors of new sinks, so that all that is found from now on is
+// theirs, then the first word, then the first poll. The order of the end: no
+// poll, the last word, what is left in the journal, and then no answer any more.
+func (d *daemon) run(ctx context.Context) error {
+	c := d.exchange.current()
+	if err := d.listen(); err != nil {
+		return err
+	}
 	made, err := d.post.open(ctx, c.Sinks)
 	if err != nil {
 		return err
 	}
+	if err := d.begin(ctx, c); err != nil {
+		for _, m := range made {
+			err = errors.Join(err, m.close())
+		}
+		return err
+	}
 	d.post.run(made)
+	// What answers and oversees outlives the polls, to see them end.
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var side sync.WaitGroup
+	errs := make([]error, 2)
+	side.Go(func() { errs[0] = d.control.Serve(serving) })
+	if d.web != nil {
+		side.Go(func() { errs[1] = d.web.Run(serving) })
+	}
+	var watching sync.WaitGroup
+	watching.Go(func() { d.overseer.Run(ctx) })
+	watching.Go(func() { d.exchange.run(ctx) })
+	watching.Go(func() { d.prune(ctx) })
+	watching.Go(func() { d.systemd.watch(ctx, d.turns, d.log) })
+	d.tell(d.systemd.ready())
 	err = d.watcher.Run(ctx)
-	d.log.Info().Msg("polls ended; delivering what is left")
+	d.tell(d.systemd.stopping())
 	if err != nil {
 		err = fmt.Errorf("watching: %w", err)
 	}
-	return errors.Join(err, d.post.end())
+	watching.Wait()
+	d.log.Info().Msg("polls ended; delivering what is left")
+	err = errors.Join(err, d.end(err), d.post.end())
+	stop()
+	side.Wait()
+	return errors.Join(append(errs, err)...)
 }
 
-func observer(c *configs.Config) watcher.Observer {
-	return watcher.Observer{
-		Name: c.Observer.Name, Vantage: c.Observer.Vantage, Version: version(), ConfigDigest: digest(c.Digest),
+// listen opens what others reach, so that a start fails at once where it must.
+func (d *daemon) listen() error {
+	if d.web != nil {
+		if err := d.web.Open(); err != nil {
+			return err
+		}
+		d.log.Info().Str("addr", d.web.Addr()).Msg("serving metrics and health")
+	}
+	return d.control.Listen()
+}
+
+// begin says that the agent watches from now on.
+func (d *daemon) begin(ctx context.Context, c *configs.Config) error {
+	return d.voice.Start(ctx, time.Now(), coverage(c))
+}
+
+// coverage is what is watched.
+func coverage(c *configs.Config) agent.StartFacts {
+	f := agent.StartFacts{ConfigDigest: digest(c.Digest)}
+	for _, e := range c.Endpoints {
+		f.Endpoints = append(f.Endpoints, agent.Watched{Name: e.Name, Tier: e.Tier, Interval: e.Interval})
+	}
+	for _, s := range c.Sinks {
+		f.Sinks = append(f.Sinks, s.Name)
+	}
+	return f
+}
+
+// end says that it does not any more.
+func (d *daemon) end(cause error) error {
+	reason := "signal"
+	if cause != nil {
+		reason = "error"
+	}
+	return d.voice.Stop(context.Background(), time.Now(), reason)
+}
+
+// adopt puts another configuration in use. An error means that nothing has
+// changed. The word of the change is said before a sink goes: who takes the
+// sink away must not take the word with it.
+func (d *daemon) adopt(ctx context.Context, c *configs.Config, delta configs.Delta, say func() error) error {
+	list, err := endpoints(c.Endpoints)
+	if err != nil {
+		return err
+	}
+	var coming []configs.Sink
+	for _, s := range c.Sinks {
+		if has(delta.SinksAdded, s.Name) || has(delta.SinksChanged, s.Name) {
+			coming = append(coming, s)
+		}
+	}
+	made, err := d.post.open(ctx, coming)
+	if err != nil {
+		return err
+	}
+	if err := d.watcher.Update(list, observer(c)); err != nil {
+		for _, m := range made {
+			err = errors.Join(err, m.close())
+		}
+		return err
+	}
+	if err := say(); err != nil {
+		d.log.Error().Err(err).Msg("that the configuration changed is not stored")
+	}
+	if going := append(append([]string{}, delta.SinksRemoved...), delta.SinksChanged...); len(going) > 0 {
+		if err := d.post.end(going...); err != nil {
+			d.log.Error().Err(err).Msg("a sink that is not used any more did not end in order")
+		}
+	}
+	d.post.run(made)
+	d.overseer.SetHeartbeat(c.Observer.Heartbeat)
+	return nil
+}
+
+// prune drops once an hour what is older than the retention, and thins the
+// heartbeats of the day before, when every sink has them.
+func (d *daemon) prune(ctx context.Context) {
+	t := time.NewTicker(time.Hour)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-t.C:
+			retain := d.exchange.current().State.Retain
+			_, err := d.db.Prune(ctx, now.Add(-retain), d.post.names())
+			if err == nil {
+				_, err = d.db.Thin(ctx, now.Add(-24*time.Hour), []string{string(event.AgentHeartbeat)}, d.post.names())
+			}
+			if err != nil && ctx.Err() == nil {
+				d.log.Error().Err(err).Msg("old records are not dropped; trying again in an hour")
+			}
+		}
+	}
+}
+
+// tell logs that systemd could not be told; that stops nothing.
+func (d *daemon) tell(err error) {
+	if err != nil {
+		d.log.Warn().Err(err).Msg("systemd does not listen")
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -31,7 +31,8 @@ func newRun() *cobra.Command {
 		Long: `Watch the configured endpoints. Events go to the configured sinks; the log sink
 writes them to standard output, operations go to standard error, both as JSON
 lines. SIGTERM finishes the polls under way, delivers what is in the journal and
-exits 0.
+exits 0. SIGHUP loads the configuration again; so does a change of its files
+within 30 seconds.
 
 Exits 78 when the configuration is bad, 1 when the state cannot be opened.`,
 		Example: "  jwkswatch run -c /etc/jwkswatch/jwkswatch.yaml",
@@ -39,14 +40,15 @@ Exits 78 when the configuration is bad, 1 when the state cannot be opened.`,
 	}
 	file := configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := loadConfig(configPath(*file), cmd.ErrOrStderr())
+		path := configPath(*file)
+		c, err := loadConfig(path, cmd.ErrOrStderr())
 		if err != nil {
 			if e, ok := errors.AsType[*ended](err); ok && e.code == exitBlind {
 				return &ended{exitConfig, e.err}
 			}
 			return err
 		}
-		if err := run(cmd.Context(), c, cmd.OutOrStdout(), cmd.ErrOrStderr()); err != nil {
+		if err := run(cmd.Context(), path, c, cmd.OutOrStdout(), cmd.ErrOrStderr()); err != nil {
 			return &ended{exitFailed, err}
 		}
 		return nil
@@ -55,7 +57,7 @@ Exits 78 when the configuration is bad, 1 when the state cannot be opened.`,
 }
 
 // run is the daemon.
-func run(ctx context.Context, c *configs.Config, out, errs io.Writer) error {
+func run(ctx context.Context, path string, c *configs.Config, out, errs io.Writer) error {
 	log := operations(errs)
 	// net/http writes to the standard logger what a server sends beyond its
 	// answer: an issuer's text, which must not break the stream of JSON lines.
@@ -71,15 +73,13 @@ func run(ctx context.Context, c *configs.Config, out, errs io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("opening the state: %w", err)
 	}
-	d := newDaemon(c, db, out, log)
+	d, err := newDaemon(path, c, db, out, log, newNotifier(os.Getenv))
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
 	log.Info().Str("version", version()).Int("endpoints", len(c.Endpoints)).Int("sinks", len(c.Sinks)).
 		Str("state", c.State.Path).Str("config_digest", digest(c.Digest)).Msg("watching")
-	var side sync.WaitGroup
-	side.Go(func() { prune(ctx, db, c, log) })
-	side.Go(func() { hangups(ctx, log) })
-	err = d.run(ctx, c)
-	side.Wait()
-	err = errors.Join(err, db.Close())
+	err = errors.Join(d.run(ctx), db.Close())
 	log.Info().Err(err).Msg("stopped")
 	return err
 }
@@ -101,17 +101,31 @@ func (l library) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func endpoints(list []configs.Endpoint) []watcher.Endpoint {
+func endpoints(list []configs.Endpoint) ([]watcher.Endpoint, error) {
 	var out []watcher.Endpoint
 	for _, e := range list {
-		out = append(out, endpoint(e))
+		w, err := endpoint(e)
+		if err != nil {
+			return nil, fmt.Errorf("endpoint %s: %w", e.Name, err)
+		}
+		out = append(out, w)
 	}
-	return out
+	return out, nil
 }
 
-func endpoint(e configs.Endpoint) watcher.Endpoint {
+func endpoint(e configs.Endpoint) (watcher.Endpoint, error) {
 	t := fetch.Target{
-		URL: e.JWKSURI, Timeout: e.Timeout, MaxBody: e.MaxBody, Policy: fetch.Policy{AllowPrivate: e.AllowPrivate},
+		URL: cmp.Or(e.Issuer, e.JWKSURI), Timeout: e.Timeout, MaxBody: e.MaxBody,
+		Policy: fetch.Policy{AllowPrivate: e.AllowPrivate, Proxy: e.Proxy},
+	}
+	if e.Redirects == "same-host" {
+		t.Redirects = fetch.SameHost
+	}
+	if l := e.TLS; l.CA != nil || l.Pins != nil || l.Cert != nil {
+		var err error
+		if t.Policy.TLS, err = fetch.NewTLS(fetch.TLSOptions{CA: l.CA, Pins: l.Pins, Cert: l.Cert, Key: l.Key}); err != nil {
+			return watcher.Endpoint{}, err
+		}
 	}
 	for name, value := range e.Headers {
 		if t.Header == nil {
@@ -120,42 +134,6 @@ func endpoint(e configs.Endpoint) watcher.Endpoint {
 		t.Header.Set(name, value.Reveal())
 	}
 	return watcher.Endpoint{
-		Name: e.Name, Target: t, Interval: e.Interval, Tier: e.Tier, Owner: e.Owner, Group: e.Group, Labels: e.Labels,
-	}
-}
-
-// prune drops once an hour what is older than the retention and was delivered
-// by every sink.
-func prune(ctx context.Context, db *bolt.DB, c *configs.Config, log zerolog.Logger) {
-	var cursors []string
-	for _, s := range c.Sinks {
-		cursors = append(cursors, s.Name)
-	}
-	t := time.NewTicker(time.Hour)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-t.C:
-			if _, err := db.Prune(ctx, now.Add(-c.State.Retain), cursors); err != nil && ctx.Err() == nil {
-				log.Error().Err(err).Msg("old records are not dropped; trying again in an hour")
-			}
-		}
-	}
-}
-
-// hangups answers SIGHUP: this version cannot reload, and must not die of it.
-func hangups(ctx context.Context, log zerolog.Logger) {
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, syscall.SIGHUP)
-	defer signal.Stop(c)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-c:
-			log.Warn().Msg("SIGHUP: this version cannot reload its configuration; restart to change it")
-		}
-	}
+		Name: e.Name, Issuer: e.Issuer, Target: t, Interval: e.Interval, Tier: e.Tier, Owner: e.Owner, Group: e.Group, Labels: e.Labels,
+	}, nil
 }

@@ -217,6 +217,13 @@ func (db *DB) readBackwards(ctx context.Context, from uint64) (batch []state.Ent
 	return batch, last, err
 }
 
+// Written returns how many entries were ever added to the journal, those that
+// were dropped since included.
+func (db *DB) Written() uint64 {
+	l, _ := db.bounds()
+	return l.last
+}
+
 // Writable proves by a tiny transaction that the state can be written. It costs
 // two fdatasyncs: how often is the caller's business. Errors:
 // state.ErrUnavailable, state.ErrCorrupt.

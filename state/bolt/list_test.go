@@ -98,6 +98,9 @@ func TestPending(t *testing.T) {
 	check("before what was dropped", "new", 3, at(3))
 	prune(t, db, at(1000))
 	check("all dropped", "new", 0, time.Time{})
+	if n := db.Written(); n != 10 {
+		t.Errorf("%d entries were written", n)
+	}
 	check("cursor before what was dropped", "siem", 0, time.Time{})
 	commit(t, db, beat(11))
 	check("one more", "siem", 1, at(11))

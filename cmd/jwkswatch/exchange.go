@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/jwkswatch/jwkswatch/agent"
+	"github.com/jwkswatch/jwkswatch/configs"
+	"github.com/jwkswatch/jwkswatch/control"
+	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/web"
+)
+
+// lookEvery is how often the content of the configuration's files is compared.
+// Notifications of the file system miss the symlink swap of a mounted
+// ConfigMap; content does not lie.
+const lookEvery = 30 * time.Second
+
+// What made the configuration be loaded again.
+const (
+	byFile    = "file"
+	bySignal  = "signal"
+	byCommand = "command"
+)
+
+// exchange replaces the configuration of a running daemon, whole or not at all.
+// One goroutine does it, so that two reloads never meet.
+type exchange struct {
+	d        *daemon
+	path     string
+	requests chan chan control.ReloadResult
+	tried    [32]byte // fingerprint of what was tried last
+
+	mu     sync.Mutex
+	config *configs.Config // in use
+	counts web.Config
+}
+
+func newExchange(d *daemon, path string, c *configs.Config) *exchange {
+	return &exchange{
+		d: d, path: path, requests: make(chan chan control.ReloadResult), tried: c.Fingerprint,
+		config: c, counts: web.Config{Loaded: time.Now()},
+	}
+}
+
+// run serves reloads until the context ends.
+func (x *exchange) run(ctx context.Context) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if now, err := configs.Fingerprint(x.path); err == nil && now != x.tried {
+				x.load(ctx, byFile)
+			}
+		case <-hangup:
+			x.load(ctx, bySignal)
+		case answer := <-x.requests:
+			answer <- x.load(ctx, byCommand)
+		}
+	}
+}
+
+// ask hands a request to the goroutine of run.
+func (x *exchange) ask(ctx context.Context) (control.ReloadResult, error) {
+	answer := make(chan control.ReloadResult, 1)
+	select {
+	case x.requests <- answer:
+	case <-ctx.Done():
+		return control.ReloadResult{}, ctx.Err()
+	}
+	select {
+	case r := <-answer:
+		return r, nil
+	case <-ctx.Done():
+		return control.ReloadResult{}, ctx.Err()
+	}
+}
+
+// load loads the configuration again and tells what became of it.
+func (x *exchange) load(ctx context.Context, by string) control.ReloadResult {
+	x.d.tell(x.d.systemd.reloading())
+	defer func() { x.d.tell(x.d.systemd.ready()) }()
+	if now, err := configs.Fingerprint(x.path); err == nil {
+		x.tried = now
+	}
+	old := x.current()
+	next, err := configs.Load(x.path)
+	var delta configs.Delta
+	if err == nil {
+		delta = configs.Changes(old, next)
+		if len(delta.Restart) > 0 {
+			err = needsRestart(x.path, delta.Restart)
+		} else {
+			err = x.d.adopt(ctx, next, delta, func() error { return x.said(ctx, by, old, next, delta) })
+		}
+	}
+	if err != nil {
+		return x.refused(ctx, by, old, err)
+	}
+	r := control.ReloadResult{
+		Outcome: control.Applied, Digest: digest(next.Digest),
+		EndpointsAdded: delta.EndpointsAdded, EndpointsRemoved: delta.EndpointsRemoved, EndpointsChanged: delta.EndpointsChanged,
+		SinksAdded: delta.SinksAdded, SinksRemoved: delta.SinksRemoved, SinksChanged: delta.SinksChanged, Shrinks: delta.Shrinks,
+	}
+	if delta.Empty() {
+		r.Outcome = control.Unchanged
+	}
+	x.mu.Lock()
+	x.config = next
+	if r.Outcome == control.Applied {
+		x.counts.Applied++
+	}
+	x.counts.Loaded, x.counts.Failed = time.Now(), false
+	x.mu.Unlock()
+	x.d.log.Info().Str("by", by).Str("outcome", r.Outcome).Str("config_digest", r.Digest).Msg("configuration loaded again")
+	return r
+}
+
+// said commits the event that tells of the change.
+func (x *exchange) said(ctx context.Context, by string, old, next *configs.Config, d configs.Delta) error {
+	if d.Empty() {
+		return nil
+	}
+	return x.d.voice.ConfigChanged(ctx, time.Now(), event.AgentConfigChangedDetails{
+		Outcome: "applied", Trigger: by, DigestBefore: new(digest(old.Digest)), DigestAfter: new(digest(next.Digest)),
+		EndpointsAdded: d.EndpointsAdded, EndpointsRemoved: d.EndpointsRemoved, EndpointsChanged: d.EndpointsChanged,
+		SinksAdded: d.SinksAdded, SinksRemoved: d.SinksRemoved, SinksChanged: d.SinksChanged, Shrinks: d.Shrinks,
+	}, d.Critical, coverage(next))
+}
+
+// refused tells of a configuration that is not used.
+func (x *exchange) refused(ctx context.Context, by string, old *configs.Config, cause error) control.ReloadResult {
+	problems := told(cause)
+	x.mu.Lock()
+	x.counts.Refused++
+	x.counts.Failed = true
+	x.mu.Unlock()
+	x.d.log.Error().Str("by", by).Strs("problems", problems[:min(len(problems), 8)]).
+		Msg("the configuration is refused; the old one goes on")
+	err := x.d.voice.ConfigChanged(ctx, time.Now(), event.AgentConfigChangedDetails{
+		Outcome: "refused", Trigger: by, DigestBefore: new(digest(old.Digest)), Problems: problems,
+	}, false, agent.StartFacts{})
+	if err != nil {
+		x.d.log.Error().Err(err).Msg("that a configuration was refused is not stored")
+	}
+	return control.ReloadResult{Outcome: control.Refused, Digest: digest(old.Digest), Problems: problems}
+}
+
+// told are the problems of a configuration, one a line.
+func told(err error) []string {
+	list, ok := errors.AsType[configs.Errors](err)
+	if !ok {
+		return []string{event.Text(err.Error())}
+	}
+	var out []string
+	for _, p := range list {
+		line := fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Col, p.Message)
+		if p.Hint != "" {
+			line += "; " + p.Hint
+		}
+		out = append(out, event.Text(line))
+	}
+	return out
+}
+
+func needsRestart(path string, values []string) error {
+	var list configs.Errors
+	for _, v := range values {
+		list = append(list, configs.Problem{
+			File: path, Line: 1, Col: 1, Message: v + " cannot change while the daemon runs", Hint: "restart the daemon, or put the old value back",
+		})
+	}
+	return list
+}
+
+// current is the configuration in use.
+func (x *exchange) current() *configs.Config {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.config
+}
+
+func (x *exchange) counted() web.Config {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.counts
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jwkswatch/jwkswatch/control"
+)
+
+func newReload() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "reload",
+		Short: "Let the running daemon load its configuration again",
+		Long: `Let the running daemon load its configuration again, and say what changed. The
+daemon also looks by itself every 30 seconds, and at SIGHUP.
+
+Exits 78 when the configuration is refused, and the old one goes on; 4 when no
+daemon answers.`,
+		Example: "  jwkswatch config check /etc/jwkswatch/jwkswatch.yaml && jwkswatch reload",
+		Args:    cobra.NoArgs,
+	}
+	p := placeFlags(cmd)
+	output := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checkOutput(*output); err != nil {
+			return err
+		}
+		client, err := p.client()
+		if err != nil {
+			return err
+		}
+		r, err := client.Reload(cmd.Context())
+		if err != nil {
+			return unasked(err)
+		}
+		if *output == "json" {
+			err = json.NewEncoder(cmd.OutOrStdout()).Encode(r)
+		} else {
+			err = printReload(cmd.OutOrStdout(), cmd.ErrOrStderr(), r)
+		}
+		switch {
+		case err != nil:
+			return failed(err)
+		case r.Outcome == control.Refused:
+			return &ended{code: exitConfig}
+		}
+		return nil
+	}
+	return cmd
+}
+
+func printReload(out, errs io.Writer, r control.ReloadResult) error {
+	for _, problem := range r.Problems {
+		if _, err := fmt.Fprintln(errs, problem); err != nil {
+			return err
+		}
+	}
+	if _, err := fmt.Fprintf(out, "%s; the configuration in use is %s\n", r.Outcome, r.Digest); err != nil {
+		return err
+	}
+	t := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	for _, row := range []struct {
+		what string
+		list []string
+	}{
+		{"endpoints added", r.EndpointsAdded},
+		{"endpoints removed", r.EndpointsRemoved},
+		{"endpoints changed", r.EndpointsChanged},
+		{"sinks added", r.SinksAdded},
+		{"sinks removed", r.SinksRemoved},
+		{"sinks changed", r.SinksChanged},
+	} {
+		if len(row.list) > 0 {
+			fmt.Fprintf(t, "  %s\t%s\n", row.what, strings.Join(row.list, ", "))
+		}
+	}
+	for _, s := range r.Shrinks {
+		fmt.Fprintf(t, "  watched less\t%s\n", s)
+	}
+	return t.Flush()
+}
