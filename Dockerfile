@@ -20,4 +20,5 @@ COPY --from=build --chown=65532:65532 /out/state /var/lib/jwkswatch
 USER 65532:65532
 VOLUME ["/var/lib/jwkswatch"]
 ENTRYPOINT ["/usr/bin/jwkswatch"]
+HEALTHCHECK --interval=30s --timeout=6s --start-period=10s CMD ["/usr/bin/jwkswatch", "healthcheck"]
 CMD ["run", "-c", "/etc/jwkswatch/jwkswatch.yaml"]
