@@ -73,6 +73,36 @@ func TestPollsInABubble(t *testing.T) {
 	})
 }
 
+// A connection that is always warm is made anew after an hour: a certificate
+// that has expired meanwhile is seen then.
+func TestWarmConnectionGrowsOld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ca := newAuthority(t, "Test Authority")
+		config := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "issuer.test", time.Now().Add(30*time.Minute))}}
+		l := &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
+		server := &http.Server{Handler: ok(keySet)}
+		go func() { _ = server.Serve(tls.NewListener(l, config)) }()
+		made := 0
+		c := Client{Roots: ca.pool(), Dial: piped(func(c net.Conn) { made++; l.conns <- c })}
+		target := Target{URL: "https://issuer.test/"}
+		good := 0
+		for range 130 {
+			_, err := c.Get(t.Context(), target, nil)
+			if err != nil {
+				break
+			}
+			good++
+			time.Sleep(30 * time.Second)
+		}
+		if good < 119 || good > 123 || made != 2 {
+			t.Errorf("%d good polls in a row over %d connections: an expired certificate goes unseen, or a good one is not kept", good, made)
+		}
+		c.CloseIdle()
+		_ = server.Close()
+	})
+}
+
 // The clock of a bubble shows each limit to the tick.
 func TestTimeouts(t *testing.T) {
 	t.Parallel()

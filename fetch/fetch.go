@@ -35,6 +35,11 @@ const (
 	dialTimeout = 5 * time.Second // resolving and connecting, all addresses
 	tlsTimeout  = 5 * time.Second
 
+	// maxConnAge is how long a connection is used. A certificate is seen when a
+	// connection is made: one that is kept warm for ever would hide that it has
+	// expired, or that another host now stands behind the name.
+	maxConnAge = time.Hour
+
 	// maxLanes bounds the transports held: a lane has two.
 	maxLanes = 64
 )
@@ -181,7 +186,11 @@ func (c *Client) Get(ctx context.Context, t Target, buf []byte) (Response, error
 	}
 	r.connection(x.served)
 	r.Proxied = t.Policy.Proxy != ""
-	r.Duration = time.Since(start)
+	now := time.Now()
+	r.Duration = now.Sub(start)
+	if x.served != nil && now.Sub(x.served.made) > maxConnAge {
+		_ = x.served.Close() // the transport sees it, and drops it from its pool
+	}
 	return r, nil
 }
 

@@ -143,6 +143,7 @@ type conn struct {
 	issuer  string
 
 	notBefore, notAfter time.Time
+	made                time.Time
 }
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -174,7 +175,7 @@ func (c *Client) directDialer(p Policy) dialFunc {
 		if err != nil {
 			return nil, dialError(err)
 		}
-		made := &conn{Conn: nc}
+		made := &conn{Conn: nc, made: time.Now()}
 		if a := nc.RemoteAddr(); a != nil {
 			made.remote = a.String()
 		}
