@@ -198,10 +198,38 @@ func TestDigest(t *testing.T) {
 		"a policy":              strings.Replace(base, "name: b,", "name: b, allow_private: true,", 1),
 		"a sink":                base + "sinks: [{ name: out, type: log }]\n",
 		"the observer":          base + "observer: { vantage: x }\n",
+		"the heartbeat":         base + "observer: { heartbeat: off }\n",
+		"the listener":          base + "web: {}\n",
+		"a default proxy":       base + "poll: { proxy: \"http://p:80\" }\n",
+		"discovery":             strings.Replace(base, "jwks_uri", "issuer", 1),
+		"redirects":             strings.Replace(base, "name: b,", "name: b, redirects: same-host,", 1),
+		"pins":                  strings.Replace(base, "name: b,", "name: b, tls: { pins: [\"${env:PIN}\"] },", 1),
+		"authorities":           strings.Replace(base, "name: b,", "name: b, tls: { ca_file: ca.pem },", 1),
 	} {
 		if good(t, src).Digest == want {
 			t.Errorf("the digest does not cover %s", what)
 		}
+	}
+}
+
+// A certificate counts by its content, not by the text around it; a key and a
+// token count as being set.
+func TestDigestOfFiles(t *testing.T) {
+	t.Parallel()
+	const src = "endpoints: [{ name: a, issuer: \"https://a.example\", tls: { ca_file: ca.pem } }]\nweb: { token_file: token }\n"
+	digest := func(files map[string]string) [32]byte {
+		c, err := Parse("x.yaml", []byte(src), worldOf(files))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Digest
+	}
+	want := digest(nil)
+	if digest(map[string]string{"token": "another-0123456789"}) != want || digest(map[string]string{"ca.pem": "a comment\n" + pems()["ca.pem"]}) != want {
+		t.Error("the digest depends on a token, or on the text around a certificate")
+	}
+	if digest(map[string]string{"ca.pem": "@client.pem"}) == want {
+		t.Error("the digest does not cover a certificate")
 	}
 }
 

@@ -50,7 +50,7 @@ func FuzzParse(f *testing.F) {
 				if p.Line < 1 || p.Col < 1 || p.Message == "" || p.Hint == "" {
 					t.Errorf("a problem without place or cure: %+v", p)
 				}
-				if i > 0 && (p.Line < problems[i-1].Line || p.Line == problems[i-1].Line && p.Col < problems[i-1].Col) {
+				if i > 0 && p.File == problems[i-1].File && (p.Line < problems[i-1].Line || p.Line == problems[i-1].Line && p.Col < problems[i-1].Col) {
 					t.Errorf("problems out of order: %v", problems)
 				}
 			}
@@ -71,8 +71,12 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		effective := c.Effective()
-		if err := c.Explain().Print(&told); err != nil {
+		var explained bytes.Buffer
+		if err := c.Explain().Print(&explained); err != nil {
 			t.Fatal(err)
+		}
+		if strings.ContainsFunc(explained.String(), func(r rune) bool { return r < ' ' && r != '\n' || r == 0x7f }) {
+			t.Errorf("a control character is explained: %q", explained.String())
 		}
 		if bytes.Contains(effective, []byte("${")) {
 			return

@@ -3,6 +3,7 @@ package configs
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
@@ -15,7 +16,7 @@ import (
 	"time"
 )
 
-// pair is a certificate and its key, in PEM.
+// pair509 is a certificate and its key, in PEM.
 type pair509 struct{ cert, key string }
 
 // issued makes a certificate that is the same in every run: Ed25519 signatures
@@ -46,7 +47,7 @@ var pems = sync.OnceValue(func() map[string]string {
 	ca, client, other := issued("ca"), issued("client"), issued("another")
 	encrypted := strings.ReplaceAll(client.key, "PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
 	return map[string]string{
-		"ca.pem": "the authority of the tests\n" + ca.cert, "client.pem": client.cert + ca.cert, "client.key": client.key,
+		"ca.pem": "the authority of the tests\n" + ca.cert, "ca.key": ca.key, "client.pem": client.cert + ca.cert, "client.key": client.key,
 		"other.key": other.key, "encrypted.key": encrypted, "request.pem": block("CERTIFICATE REQUEST", []byte(canary)),
 		"garbage.pem": block("CERTIFICATE", []byte(canary)), "cut.pem": ca.cert[:len(ca.cert)/2], "huge.pem": strings.Repeat("x", MaxPEM+1),
 	}
@@ -101,3 +102,5 @@ func TestFilesLandInTheConfig(t *testing.T) {
 		t.Errorf("heartbeat: off is %v", c.Observer.Heartbeat)
 	}
 }
+
+func sha(text string) [32]byte { return sha256.Sum256([]byte(text)) }
