@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"bytes"
+	"cmp"
 	"net/url"
 	"slices"
 	"strings"
@@ -8,6 +10,10 @@ import (
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/history"
 )
+
+// attemptedText is how much of a URL or a host that an issuer wrote stands in a
+// message, in characters.
+const attemptedText = 60
 
 // believed reports whether a discovery document may be used: it could be had,
 // and its issuer is the configured one but for a slash at the end (RFC 8414,
@@ -17,8 +23,12 @@ func believed(p Policy, d *Discovery) bool {
 	if d == nil || d.Failure != nil || d.JWKSURI == "" {
 		return false
 	}
-	return strings.TrimSuffix(d.Issuer, "/") == strings.TrimSuffix(p.Issuer, "/")
+	return d.Issuer == p.Issuer || slashOnly(d.Issuer, p.Issuer)
 }
+
+// slashOnly reports whether issuers differ by one slash at the end alone. All
+// else is compared code point by code point (RFC 8414, section 3.3).
+func slashOnly(a, b string) bool { return a+"/" == b || a == b+"/" }
 
 func issuerMismatch(s *Sight) []Flaw {
 	if s.Facts == nil || s.Facts.Discovery == nil {
@@ -29,12 +39,12 @@ func issuerMismatch(s *Sight) []Flaw {
 		return nil
 	}
 	f := Flaw{
-		What: "the discovery document is that of another issuer: it is not used, the last known key set is watched",
+		What: "the discovery document is of another issuer and is not used" + attempted(d),
 		Details: &event.DiscoveryIssuerMismatchDetails{
 			Code: "different", Document: event.Text(d.Document), Configured: event.Text(s.Policy.Issuer), Published: event.TextOrNil(d.Issuer),
 		},
 	}
-	if strings.TrimSuffix(d.Issuer, "/") == strings.TrimSuffix(s.Policy.Issuer, "/") {
+	if slashOnly(d.Issuer, s.Policy.Issuer) {
 		f.Severity, f.What = event.SeverityMedium, "the issuer in the discovery document differs by a slash at its end: strict clients refuse it"
 		f.Details.(*event.DiscoveryIssuerMismatchDetails).Code = "trailing_slash"
 	}
@@ -43,14 +53,27 @@ func issuerMismatch(s *Sight) []Flaw {
 	return []Flaw{f}
 }
 
+// attempted says what a document that is not believed would have led to: the
+// value is masked and cleaned, and cut, because the issuer wrote it.
+func attempted(d *Discovery) string {
+	switch {
+	case d.Shown != "" && !sameURI(d.JWKSURI, d.Used):
+		return "; it leads to " + limit(event.Text(d.Shown), attemptedText)
+	case d.Used == "":
+		return "; no key set is known"
+	}
+	return "; the last known key set is watched"
+}
+
 // newURI reports whether discovery leads where it never led.
 func newURI(l *history.Learned, d *Discovery) bool {
 	return l.Discovered && !slices.ContainsFunc(l.URIs, func(v history.Value) bool { return sameURI(v.Text, d.JWKSURI) })
 }
 
-// sameURI compares scheme, host, port and path, and the query as it stands:
-// letters of scheme and host do not count, nor does a default port (RFC 3986,
-// section 6.2).
+// sameURI compares scheme, host, port and path, and the query as it stands: it
+// names the key set as much as the path does. Letters of scheme, host and
+// escapes do not count, nor does a default port (RFC 3986, section 6.2), nor a
+// fragment, which is never sent.
 func sameURI(a, b string) bool { return a == b || normal(a) == normal(b) }
 
 func normal(raw string) string {
@@ -58,17 +81,29 @@ func normal(raw string) string {
 	if err != nil {
 		return raw
 	}
-	u.Scheme, u.Host = strings.ToLower(u.Scheme), strings.ToLower(u.Host)
-	switch {
-	case u.Scheme == "https":
+	u.Host, u.Fragment, u.RawFragment = strings.TrimSuffix(strings.ToLower(u.Host), ":"), "", ""
+	switch u.Scheme { // in lower case already
+	case "https":
 		u.Host = strings.TrimSuffix(u.Host, ":443")
-	case u.Scheme == "http":
+	case "http":
 		u.Host = strings.TrimSuffix(u.Host, ":80")
 	}
 	if u.Path == "" {
 		u.Path = "/"
 	}
-	return u.String()
+	return escapes(u.String())
+}
+
+// escapes writes the digits of percent-encoded octets in capitals (RFC 3986,
+// section 6.2.2.1). It decodes none: an escaped slash is no slash.
+func escapes(s string) string {
+	b := []byte(s)
+	for i := range b {
+		if b[i] == '%' && i+2 < len(b) {
+			copy(b[i+1:], bytes.ToUpper(b[i+1:i+3]))
+		}
+	}
+	return string(b)
 }
 
 func moved(c *Case) []Finding {
@@ -78,10 +113,10 @@ func moved(c *Case) []Finding {
 	d := c.Facts.Discovery
 	before := history.Newest(c.Before.Learned.URIs)
 	f := Finding{When: c.When, Confirmed: c.Seen.Agreed > 1, Severity: event.SeverityHigh}
-	code, what := "other_host", "jwks_uri moved to another host"
+	code, what, who := "other_host", "jwks_uri moved to another host", cmp.Or(limit(event.Text(d.Host), attemptedText), "who serves it")
 	switch {
 	case hostOf(before) == d.Host:
-		code, what, f.Severity = "same_host", "jwks_uri moved on its host", event.SeverityMedium
+		code, what, who, f.Severity = "same_host", "jwks_uri moved on its host", "who serves it", event.SeverityMedium
 	case d.Site != c.Policy.Site && !within(hostOf(before), d.Site):
 		code, what, f.Severity = "other_domain", "jwks_uri moved out of the issuer's domain", event.SeverityCritical
 	}
@@ -89,7 +124,7 @@ func moved(c *Case) []Finding {
 	f.Details = &event.DiscoveryMovedDetails{
 		Code: code, Document: event.Text(d.Document), Before: shown(before), After: event.TextOrNil(d.Shown), Confirmation: c.Seen,
 	}
-	f.Message = c.message(&f, "", what, "who serves it can sign for the issuer")
+	f.Message = c.message(&f, "", what, who+" can sign for the issuer")
 	return []Finding{f}
 }
 
@@ -163,7 +198,7 @@ func weakened(c *Case) []Finding {
 	}
 	f := Finding{When: c.When, Confirmed: c.Seen.Agreed > 1, Reasons: codes}
 	f.Details = &event.DiscoveryWeakenedDetails{
-		Codes: codes, Document: event.Text(d.Document), Algs: orEmpty(gained(&c.Before.Learned, d)), Confirmation: c.Seen,
+		Codes: codes, Document: event.Text(d.Document), Algs: orEmpty(capped(gained(&c.Before.Learned, d))), Confirmation: c.Seen,
 	}
 	f.Message = c.message(&f, "", "the discovery document protects less than before: "+strings.ReplaceAll(strings.Join(codes, ", "), "_", " "),
 		"clients that follow it accept more")

@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -41,9 +43,11 @@ type OutageVerdict struct {
 	Open    bool
 	Code    string   // outage or tls_intercepted; "" when not open
 	Failing []string // names, sorted
-	Due     int      // endpoints
+	Due     int      // endpoints, within the time in which they failed
 	Hosts   int      // among the failing
 	Since   time.Time
+
+	sites int // registrable domains among the failing
 }
 
 // Outage judges whether endpoints fail together. before is the number that
@@ -54,50 +58,141 @@ type OutageVerdict struct {
 // in a way that our own network can bring about: no status code, and no
 // certificate but that of a CA that nobody knows.
 func Outage(list []FleetEndpoint, now time.Time, before int) OutageVerdict {
-	v := failTogether(list, now, before, "outage", func(e *FleetEndpoint) bool {
-		switch e.Phase {
-		case "resolve", "dial", "timeout":
-			return e.Code != "nxdomain"
-		case "tls":
-			return e.Code == ""
-		}
-		return false
-	})
+	// What did not answer since it is watched did not turn bad: it may have been
+	// dead for months. Only when nobody answers it is the network at our start.
+	anyone := slices.ContainsFunc(list, func(e FleetEndpoint) bool { return e.answered() })
+	v := failTogether(list, now, before, func(e *FleetEndpoint) bool { return e.network() && (!anyone || e.answered()) })
 	if v.Open {
+		v.Code = "outage"
 		return v
 	}
-	return failTogether(list, now, before, "tls_intercepted", func(e *FleetEndpoint) bool { return e.Code == "unknown_ca" })
+	v = failTogether(list, now, before, func(e *FleetEndpoint) bool { return e.Code == "unknown_ca" })
+	if v.Open {
+		v.Code = "tls_intercepted"
+	}
+	return v
 }
 
-func failTogether(list []FleetEndpoint, now time.Time, before int, code string, ours func(*FleetEndpoint) bool) OutageVerdict {
-	v := OutageVerdict{Due: len(list)}
-	hosts, sites := map[string]bool{}, map[string]bool{}
+// answered reports whether the endpoint had a good poll since it is watched.
+func (e *FleetEndpoint) answered() bool { return !e.LastGood.IsZero() && !e.LastGood.Before(e.Watched) }
+
+// network reports whether our own network can bring the failure about. A name
+// that is gone can be a resolver that denies everything.
+func (e *FleetEndpoint) network() bool {
+	switch e.Phase {
+	case "resolve", "dial", "timeout":
+		return true
+	case "tls":
+		return e.Code == ""
+	}
+	return false
+}
+
+// window is how long after it turned bad an endpoint still counts.
+func (e *FleetEndpoint) window() time.Duration { return max(2*e.Interval, outageWindow) }
+
+// failTogether looks at the endpoints that fail in our way, sorted by time.
+func failTogether(list []FleetEndpoint, now time.Time, before int, ours func(*FleetEndpoint) bool) OutageVerdict {
+	var failing []*FleetEndpoint
 	for i := range list {
-		e := &list[i]
-		if e.Failures < 2 || !ours(e) {
-			continue
+		if e := &list[i]; e.Failures >= 2 && ours(e) {
+			failing = append(failing, e)
 		}
-		// While it is open, what failed then still counts.
-		if before == 0 && now.Sub(e.FailingSince) > max(2*e.Interval, outageWindow) {
-			continue
+	}
+	slices.SortFunc(failing, func(a, b *FleetEndpoint) int {
+		return cmp.Or(a.FailingSince.Compare(b.FailingSince), strings.Compare(a.Name, b.Name))
+	})
+	if before > 0 {
+		v := verdict(crowd(failing))
+		v.Due, v.Open = len(list), 2*len(v.Failing) > before
+		return v
+	}
+	return opening(list, failing, now)
+}
+
+// opening looks through each window that any of the failing has: an outage shows
+// first among those that are polled often, and those that are polled daily must
+// not outvote them.
+func opening(list []FleetEndpoint, failing []*FleetEndpoint, now time.Time) OutageVerdict {
+	best := OutageVerdict{Due: len(list)}
+	for _, w := range windows(failing) {
+		v := verdict(slices.DeleteFunc(slices.Clone(failing), func(e *FleetEndpoint) bool {
+			return now.Sub(e.FailingSince) > min(w, e.window())
+		}))
+		v.Due = due(list, w)
+		v.Open = len(v.Failing) >= max(outageLeast, (v.Due+outageShare-1)/outageShare) && v.sites >= outageLeast
+		if v.Open && len(v.Failing) > len(best.Failing) {
+			best = v
 		}
+	}
+	return best
+}
+
+// windows are those of the endpoints, each once, the shortest first.
+func windows(list []*FleetEndpoint) []time.Duration {
+	var out []time.Duration
+	for _, e := range list {
+		out = append(out, e.window())
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// due counts the endpoints that are due within a time: one with a longer
+// interval is due in as large a part of all such times.
+func due(list []FleetEndpoint, within time.Duration) int {
+	n := 0.0
+	for i := range list {
+		if list[i].Interval <= within {
+			n++
+		} else {
+			n += float64(within) / float64(list[i].Interval)
+		}
+	}
+	return int(math.Ceil(n))
+}
+
+// crowd is the largest part of the failing that turned bad together: each within
+// its own window after the first of them. While an outage is open this is who is
+// still in it. Who was dead long before, or failed alone since, must not hold it
+// open.
+func crowd(failing []*FleetEndpoint) []*FleetEndpoint {
+	classes := map[time.Duration][]*FleetEndpoint{}
+	for _, e := range failing {
+		classes[e.window()] = append(classes[e.window()], e)
+	}
+	after := func(list []*FleetEndpoint, t time.Time) int {
+		i, _ := slices.BinarySearchFunc(list, t, func(e *FleetEndpoint, t time.Time) int { return e.FailingSince.Compare(t) })
+		return i
+	}
+	most, first := 0, time.Time{}
+	for _, e := range failing {
+		n := 0
+		for w, list := range classes {
+			n += after(list, e.FailingSince.Add(w+1)) - after(list, e.FailingSince)
+		}
+		if n > most {
+			most, first = n, e.FailingSince
+		}
+	}
+	return slices.DeleteFunc(failing, func(e *FleetEndpoint) bool {
+		return e.FailingSince.Before(first) || e.FailingSince.Sub(first) > e.window()
+	})
+}
+
+// verdict counts the failing, who are in the order of time.
+func verdict(failing []*FleetEndpoint) OutageVerdict {
+	var v OutageVerdict
+	hosts, sites := map[string]bool{}, map[string]bool{}
+	for _, e := range failing {
 		v.Failing = append(v.Failing, e.Name)
 		hosts[e.Host], sites[e.Site] = true, true
-		if v.Since.IsZero() || e.FailingSince.Before(v.Since) {
-			v.Since = e.FailingSince
-		}
+	}
+	if len(failing) > 0 {
+		v.Since = failing[0].FailingSince
 	}
 	slices.Sort(v.Failing)
-	v.Hosts = len(hosts)
-	least := max(outageLeast, (len(list)+outageShare-1)/outageShare)
-	if before > 0 {
-		v.Open = 2*len(v.Failing) > before
-	} else {
-		v.Open = len(v.Failing) >= least && len(sites) >= outageLeast
-	}
-	if v.Open {
-		v.Code = code
-	}
+	v.Hosts, v.sites = len(hosts), len(sites)
 	return v
 }
 

@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"mime"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,9 @@ const (
 	// learningFor is how long after the baseline further certificates of known
 	// issuers are no surprise: many servers may stand behind one name.
 	learningFor = 24 * time.Hour
+	// neglectedFor is how long a certificate out of its time may stand on an
+	// endpoint of tier critical before it is as bad as no endpoint.
+	neglectedFor = 72 * time.Hour
 	// besides is how near a key change and a new certificate issuer are one
 	// story.
 	besides = time.Hour
@@ -36,17 +40,21 @@ func redirected(s *Sight) []Flaw {
 	}
 	r := s.Failure.Redirect
 	f := Flaw{
-		ID: history.FlawID(string(event.EndpointRedirected)), What: "redirected, which is not followed: changes go unseen",
+		What: "redirected, which is not followed: changes go unseen",
 		Details: &event.EndpointRedirectedDetails{
 			Status: r.Status, Location: event.TextOrNil(r.Location), CrossHost: r.CrossHost, Downgrade: r.Downgrade,
 		},
 	}
+	kind := "same_host"
 	switch {
 	case r.Downgrade:
-		f.Severity, f.What = event.SeverityHigh, "redirected from https to http, which is not followed: changes go unseen"
+		kind, f.Severity, f.What = "downgrade", event.SeverityHigh, "redirected from https to http, which is not followed: changes go unseen"
 	case r.CrossHost:
-		f.Severity, f.What = event.SeverityHigh, "redirected to another host, which is not followed: changes go unseen"
+		kind, f.Severity, f.What = "cross_host", event.SeverityHigh, "redirected to another host, which is not followed: changes go unseen"
 	}
+	// Of each kind its own: one on the host must not cover one that leaves it.
+	// Where to is not in it: a target that is new in each answer is no news.
+	f.ID = history.FlawID(string(event.EndpointRedirected), kind)
 	return []Flaw{f}
 }
 
@@ -74,11 +82,26 @@ func tlsInvalid(s *Sight) []Flaw {
 		Code: f.Code, LeafSPKI: event.TextOrNil(f.LeafSPKI), LeafIssuer: event.TextOrNil(f.LeafIssuer), NotAfter: event.AtOrNil(f.LeafNotAfter),
 		Failures: f.Count, Since: new(event.At(f.Since)),
 	}
-	return []Flaw{{
+	out := []Flaw{{
 		// Of each code its own: a pin that fails after an expiry is news.
 		ID: history.FlawID(string(event.EndpointTLSInvalid), f.Code), Severity: severity,
 		What: what + ": the document is not trusted, changes go unseen", Details: d,
 	}}
+	if severity == event.SeverityMedium && s.Policy.Tier == "critical" && s.opened(out[0].ID, neglectedFor) {
+		out = append(out, Flaw{
+			ID: history.FlawID(string(event.EndpointTLSInvalid), f.Code, "neglected"), Severity: event.SeverityHigh,
+			What: what + ", and nobody mended it for 3 days: changes go unseen", Details: new(*d),
+		})
+	}
+	return out
+}
+
+// opened reports whether a condition has held the flaw for so long. It is
+// remembered over a restart; a row of failures is not.
+func (s *Sight) opened(id string, atLeast time.Duration) bool {
+	return s.Before != nil && slices.ContainsFunc(s.Before.Conditions, func(c *history.Condition) bool {
+		return slices.Contains(c.Flaws, id) && s.At.Sub(c.OpenedAt) >= atLeast
+	})
 }
 
 func dangling(s *Sight) []Flaw {
@@ -138,13 +161,13 @@ func contentType(s *Sight) []Flaw {
 }
 
 // isJSON reports whether a media type is JSON: application/json, or one with
-// the structured suffix +json (RFC 6839), as application/jwk-set+json is.
+// the structured suffix +json (RFC 6839), as application/jwk-set+json is. What
+// its parameters are, and whether they are well formed, does not matter: what
+// stands before them is what readers go by.
 func isJSON(contentType string) bool {
-	t, _, err := mime.ParseMediaType(contentType)
-	if err != nil && t == "" {
-		return false
-	}
-	return t == "application/json" || strings.HasSuffix(t, "+json")
+	essence, _, _ := strings.Cut(contentType, ";")
+	t, _, err := mime.ParseMediaType(essence)
+	return err == nil && (t == "application/json" || strings.Contains(t, "/") && strings.HasSuffix(t, "+json"))
 }
 
 // newLeaf reports whether the answer came over a certificate never seen here.
@@ -168,14 +191,14 @@ func certificateChanged(c *Case) []Finding {
 		Confirmation: c.Seen,
 	}
 	f := Finding{When: c.When, Confirmed: c.Seen.Agreed > 1, Details: d}
-	what := "another certificate"
+	what, effect := "another certificate", ""
 	switch {
 	case d.NewIssuer && d.KeyChanged:
 		f.Severity, f.Verdict, f.Reasons = event.SeverityHigh, event.Unexpected, []string{"new_issuer", "transport_novel"}
-		what = "another certificate, from an issuer never seen here, beside a change of keys"
+		what, effect = "another certificate, from an issuer never seen here, beside a change of keys", "its holder may have changed them"
 	case d.NewIssuer:
 		f.Severity, f.Verdict, f.Reasons = event.SeverityMedium, event.Unexpected, []string{"new_issuer"}
-		what = "another certificate, from an issuer never seen here"
+		what, effect = "another certificate, from an issuer never seen here", "its holder can serve other keys"
 	case d.InRenewal:
 		f.Reasons = []string{"in_renewal"}
 		what = "another certificate, as its renewal was due"
@@ -183,16 +206,40 @@ func certificateChanged(c *Case) []Finding {
 		f.Reasons = []string{"learning"}
 	default:
 		f.Severity, f.Verdict, f.Reasons = event.SeverityMedium, event.Unexpected, []string{"out_of_renewal"}
-		what = "another certificate, before its renewal was due"
+		what, effect = "another certificate, before its renewal was due", "its holder can serve other keys"
 	}
-	f.Message = c.message(&f, "", what, "")
+	f.Message = c.message(&f, "", what, effect)
 	return []Finding{f}
 }
 
-// recent reports whether the keys changed within the hour before.
+// transportNovel reports whether an answer of the case came over a certificate
+// from an issuer never seen here, or one within the hour before did: then a
+// change of keys is one story with it.
+func transportNovel(c *Case) bool {
+	if c.Before == nil || c.Baseline != "" {
+		return false
+	}
+	l := &c.Before.Learned
+	strange := func(f *Facts) bool { return f != nil && newLeaf(l, f) && !history.Knows(l.Issuers, f.LeafIssuer) }
+	if strange(c.Facts) || slices.ContainsFunc(c.looks, func(a *answer) bool { return strange(a.facts) }) {
+		return true
+	}
+	return slices.ContainsFunc(l.Issuers, func(v history.Value) bool {
+		// The first issuer that was learned was no news.
+		second := slices.ContainsFunc(l.Issuers, func(o history.Value) bool { return o.First.Before(v.First) })
+		return second && v.First.After(c.Before.Baseline) && c.At.Sub(v.First) <= besides
+	})
+}
+
+// recent reports whether the set changed within the hour before. Changed is no
+// measure for that: it is also the time of an answer that was accepted for the
+// sake of its certificate alone.
 func recent(c *Case) bool {
-	b := c.Before
-	return !b.Changed.IsZero() && b.Changed.After(b.Baseline) && c.At.Sub(b.Changed) <= besides
+	digests := c.Before.Digests
+	if len(digests) < 2 {
+		return false // the baseline is no change
+	}
+	return c.At.Sub(digests[len(digests)-1].At) <= besides
 }
 
 // inRenewal reports whether the certificate before was near its end.
@@ -222,6 +269,6 @@ func learn(m *history.Memory, p Policy, f *Facts, at time.Time) {
 	}
 	if d := f.Discovery; believed(p, d) {
 		l.URIs = history.Met(l.URIs, d.JWKSURI, at, history.MaxLearnedURIs)
-		l.Discovered, l.Algs, l.SignedMetadata, l.PKCE = true, d.Algs, d.SignedMetadata, d.PKCE
+		l.Discovered, l.Algs, l.SignedMetadata, l.PKCE = true, slices.Clone(d.Algs), d.SignedMetadata, d.PKCE
 	}
 }
