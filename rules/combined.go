@@ -9,7 +9,7 @@ import (
 
 // combined judges what came in one step on the way and in the keys. Whoever takes
 // an issuer over moves both; either alone has everyday reasons.
-func combined(list []Finding) {
+func combined(c *Case, list []Finding) {
 	var keys, discovery, transport []*Finding
 	for i := range list {
 		f := &list[i]
@@ -34,7 +34,9 @@ func combined(list []Finding) {
 			f.lift(event.SeverityHigh, "discovery_novel")
 		}
 	}
-	if len(transport) > 0 {
+	// An issuer of certificates that came within the hour before is part of the
+	// story too.
+	if len(transport) > 0 || transportNovel(c) {
 		for _, f := range keys {
 			f.because("transport_novel")
 		}

@@ -83,10 +83,11 @@ func (s *step) long(f *Failure) bool {
 // undiscovered tells of a discovery document that cannot be had while the last
 // known key set answers: a move of the set would go unseen.
 func (s *step) undiscovered(x *answer) {
-	if x.facts == nil || x.facts.Discovery == nil || x.facts.Discovery.Failure == nil || s.isOpen(undiscovered()) {
+	lost := x.undiscovered()
+	if lost == nil || s.isOpen(undiscovered()) {
 		return
 	}
-	f := *x.facts.Discovery.Failure
+	f := *lost
 	if !s.long(&f) {
 		return
 	}

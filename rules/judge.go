@@ -85,7 +85,7 @@ func findings(book []Rule, c *Case) []Finding {
 		out[i].Evidence = c.evidence(&out[i])
 	}
 	explain(c, out)
-	combined(out)
+	combined(c, out)
 	raise(c, out)
 	return out
 }

@@ -30,7 +30,21 @@ func (s *step) answer(set *jwks.Set, facts *Facts, at, after time.Time, remote s
 	if facts != nil {
 		a.flaws = append(a.flaws, Observe(s.book, &Sight{Policy: s.p, Before: s.m, At: at, Facts: facts})...)
 	}
+	if lost := a.undiscovered(); lost != nil {
+		// The issuer's own host: that its name is gone or its certificate refused
+		// is no less while the last known key set still answers.
+		a.flaws = append(a.flaws, Observe(s.book, &Sight{Policy: s.p, Before: s.m, At: at, Failure: lost})...)
+	}
 	return a
+}
+
+// undiscovered is why the discovery document could not be had before the
+// answer, nil when it could.
+func (a *answer) undiscovered() *Failure {
+	if a == nil || a.facts == nil || a.facts.Discovery == nil {
+		return nil
+	}
+	return a.facts.Discovery.Failure
 }
 
 // has reports whether the answer has the flaw.

@@ -94,9 +94,17 @@ func opened(c *Case, fl Flaw) Finding {
 		f.present()
 	}
 	if byFailure(f.Type) {
-		f.Failure = c.Failure
+		if f.Failure = c.Failure; f.Failure == nil && c.Facts != nil && c.Facts.Discovery != nil {
+			f.Failure = c.Facts.Discovery.Failure
+		}
 	}
 	confirm(fl.Details, fl.Seen)
+	switch d := fl.Details.(type) {
+	case *event.EndpointTLSInvalidDetails:
+		d.LastGood = event.AtOrNil(c.After)
+	case *event.EndpointDanglingDetails:
+		d.LastGood = event.AtOrNil(c.After)
+	}
 	f.Details = fl.Details
 	f.Message = c.message(&f, "", fl.What, "")
 	return f
