@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,7 +18,8 @@ import (
 // reasons. now is what is watched from now on; it is not used for a refusal.
 func (v *Voice) ConfigChanged(ctx context.Context, at time.Time, d event.AgentConfigChangedDetails, critical bool, now StartFacts) error {
 	refused := d.Outcome == "refused"
-	reason := strings.Join(d.Problems, "\n")
+	sum := sha256.Sum256([]byte(strings.Join(d.Problems, "\n")))
+	reason := hex.EncodeToString(sum[:])
 	var coverage []byte
 	if !refused {
 		coverage = now.coverage().encode()
@@ -44,12 +47,13 @@ func changed(d event.AgentConfigChangedDetails, critical bool) word {
 	}
 	switch {
 	case d.Outcome == "refused":
-		w.severity, w.verdict, w.reasons = event.SeverityMedium, event.Unexpected, []string{"refused"}
+		w.rule, w.severity, w.verdict, w.reasons = ruleRefused, event.SeverityMedium, event.Unexpected, []string{"refused"}
 		w.message = fmt.Sprintf("a configuration was refused (%s): %s; the old one stays in use", d.Trigger, plural(len(d.Problems), "problem"))
 	case critical:
-		w.severity, w.verdict, w.reasons = event.SeverityHigh, event.Unexpected, []string{"coverage_shrinks", "tier_critical"}
+		w.rule, w.severity, w.base, w.reasons = ruleShrinks, event.SeverityHigh, event.SeverityMedium, []string{"coverage_shrinks", "tier_critical"}
+		w.adjusted = []event.Adjustment{{Rule: ruleShrinks, Kind: "raise", To: event.SeverityHigh, Reason: "tier_critical"}}
 	case len(d.Shrinks) > 0:
-		w.severity, w.verdict, w.reasons = event.SeverityMedium, event.Unexpected, []string{"coverage_shrinks"}
+		w.rule, w.severity, w.reasons = ruleShrinks, event.SeverityMedium, []string{"coverage_shrinks"}
 	}
 	for _, list := range []*[]string{
 		&d.EndpointsAdded, &d.EndpointsRemoved, &d.EndpointsChanged, &d.SinksAdded, &d.SinksRemoved, &d.SinksChanged, &d.Shrinks, &d.Problems,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/jwkswatch/jwkswatch/event"
 )
@@ -15,13 +16,17 @@ import (
 type coverage struct {
 	Version   int               `json:"version"`
 	Endpoints map[string]string `json:"endpoints"` // tier by name
-	Sinks     []string          `json:"sinks"`     // sorted
+	// Intervals are in milliseconds, by name. A state of an earlier program has none.
+	Intervals map[string]int64 `json:"intervals,omitempty"`
+	Sinks     []string         `json:"sinks"` // sorted
 }
 
 func (f *StartFacts) coverage() *coverage {
-	c := &coverage{Version: memoryVersion, Endpoints: map[string]string{}, Sinks: slices.Sorted(slices.Values(f.Sinks))}
+	c := &coverage{
+		Version: memoryVersion, Endpoints: map[string]string{}, Intervals: map[string]int64{}, Sinks: slices.Sorted(slices.Values(f.Sinks)),
+	}
 	for _, e := range f.Endpoints {
-		c.Endpoints[e.Name] = e.Tier
+		c.Endpoints[e.Name], c.Intervals[e.Name] = e.Tier, e.Interval.Milliseconds()
 	}
 	return c
 }
@@ -44,23 +49,23 @@ func decodeCoverage(b []byte) (*coverage, error) {
 	return c, nil
 }
 
-// restarted tells of a start with another configuration than the run before.
+// restarted tells of a start with another configuration than the run before, in
+// the words of a reload.
 func (c *coverage) restarted(now *coverage, before, after string) word {
 	d := event.AgentConfigChangedDetails{Outcome: "applied", Trigger: "start", DigestBefore: text(before), DigestAfter: text(after)}
 	critical := false
 	for _, name := range slices.Sorted(maps.Keys(c.Endpoints)) {
-		tier, watched := now.Endpoints[name]
-		switch was := c.Endpoints[name]; {
-		case !watched:
-			d.EndpointsRemoved = append(d.EndpointsRemoved, name)
-			d.Shrinks = append(d.Shrinks, "endpoint "+name+" is not watched any more")
-			critical = critical || was == "critical"
-		case tier != was:
-			d.EndpointsChanged = append(d.EndpointsChanged, name)
-			if rank(tier) < rank(was) {
-				d.Shrinks = append(d.Shrinks, fmt.Sprintf("endpoint %s: tier %s instead of %s", name, tier, was))
-			}
+		was := c.Endpoints[name]
+		if _, watched := now.Endpoints[name]; watched {
+			c.compare(now, name, &d)
+			continue
 		}
+		d.EndpointsRemoved = append(d.EndpointsRemoved, name)
+		what := "endpoint " + name + " is removed"
+		if was == "critical" {
+			critical, what = true, "critical "+what
+		}
+		d.Shrinks = append(d.Shrinks, what)
 	}
 	for _, name := range slices.Sorted(maps.Keys(now.Endpoints)) {
 		if _, was := c.Endpoints[name]; !was {
@@ -70,7 +75,7 @@ func (c *coverage) restarted(now *coverage, before, after string) word {
 	for _, name := range c.Sinks {
 		if !slices.Contains(now.Sinks, name) {
 			d.SinksRemoved = append(d.SinksRemoved, name)
-			d.Shrinks = append(d.Shrinks, "sink "+name+" gets nothing any more")
+			d.Shrinks = append(d.Shrinks, "sink "+name+" is removed")
 		}
 	}
 	for _, name := range now.Sinks {
@@ -78,8 +83,27 @@ func (c *coverage) restarted(now *coverage, before, after string) word {
 			d.SinksAdded = append(d.SinksAdded, name)
 		}
 	}
+	slices.Sort(d.Shrinks) // critical endpoints first: the message has room for one
 	return changed(d, critical)
 }
+
+// compare notes what of an endpoint is watched in another way.
+func (c *coverage) compare(now *coverage, name string, d *event.AgentConfigChangedDetails) {
+	was, is := c.Endpoints[name], now.Endpoints[name]
+	often, rarely := c.Intervals[name], now.Intervals[name]
+	if was == is && (often == 0 || often == rarely) {
+		return
+	}
+	d.EndpointsChanged = append(d.EndpointsChanged, name)
+	if rank(is) < rank(was) {
+		d.Shrinks = append(d.Shrinks, fmt.Sprintf("endpoint %s: tier is lowered from %s to %s", name, was, is))
+	}
+	if often != 0 && rarely > often {
+		d.Shrinks = append(d.Shrinks, fmt.Sprintf("endpoint %s: interval is raised from %s to %s", name, span(often), span(rarely)))
+	}
+}
+
+func span(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
 
 func rank(tier string) int { return slices.Index([]string{"low", "standard", "critical"}, tier) }
 

@@ -19,8 +19,8 @@ type memory struct {
 	Run        *runState            `json:"run,omitempty"`
 	Conditions []*condition         `json:"conditions,omitempty"`
 	Gaps       map[string]time.Time `json:"gaps,omitempty"` // told, by endpoint: its last good poll then, zero for never
-	// Refused is the reason of the last configuration that was refused: it is
-	// told once, however often the file is looked at.
+	// Refused is the SHA-256 of the reasons of the last configuration that was
+	// refused: it is told once, however often the file is looked at.
 	Refused string `json:"refused,omitempty"`
 }
 
@@ -55,6 +55,8 @@ func decodeMemory(b []byte) (*memory, error) {
 	return m, nil
 }
 
+// clone copies what a decision changes in place. Gaps is not copied, for it may
+// hold a whole fleet and is cloned several times a tick: see own.
 func (m *memory) clone() *memory {
 	c := *m
 	if m.Run != nil {
@@ -64,8 +66,21 @@ func (m *memory) clone() *memory {
 	for _, o := range m.Conditions {
 		c.Conditions = append(c.Conditions, new(*o))
 	}
-	c.Gaps = maps.Clone(m.Gaps)
 	return &c
+}
+
+// own makes Gaps a map that may be written.
+func (m *memory) own() {
+	if m.Gaps = maps.Clone(m.Gaps); m.Gaps == nil {
+		m.Gaps = map[string]time.Time{}
+	}
+}
+
+// told reports whether the gap since a last good poll was told. The time that a
+// restart finds in the state may be a little older than the one that was told.
+func (m *memory) told(name string, last time.Time) bool {
+	at, ok := m.Gaps[name]
+	return ok && !last.After(at)
 }
 
 // find returns the open condition, nil when there is none.

@@ -6,21 +6,38 @@ import (
 	"github.com/jwkswatch/jwkswatch/event"
 )
 
-// ruleOf is the built-in rule behind a type: each has one.
-func ruleOf(t event.Type) event.Rule {
-	r := event.Rule{ID: strings.NewReplacer(".", "-", "_", "-").Replace(string(t))}
-	switch t {
-	case event.AgentStarted:
+// The rules that do not have the name of their type.
+const (
+	ruleUnclean = "agent-stopped-unclean"
+	ruleShrinks = "agent-config-shrinks"
+	ruleRefused = "agent-config-refused"
+)
+
+// ruleOf is the built-in rule behind a word: each type has one of its own name,
+// and some have one more for what is worse.
+func ruleOf(w *word) event.Rule {
+	r := event.Rule{ID: w.rule}
+	if r.ID == "" {
+		r.ID = strings.NewReplacer(".", "-", "_", "-").Replace(string(w.typ))
+	}
+	switch r.ID {
+	case "agent-started":
 		r.Title, r.Severity = "Watching begins", event.SeverityInformational
-	case event.AgentStopped:
+	case "agent-stopped":
 		r.Title, r.Severity = "Watching ends", event.SeverityLow
-	case event.AgentHeartbeat:
+	case ruleUnclean:
+		r.Title, r.Severity = "A run did not end in order", event.SeverityMedium
+	case "agent-heartbeat":
 		r.Title, r.Severity = "The agent is alive", event.SeverityInformational
-	case event.AgentConfigChanged:
+	case "agent-config-changed":
 		r.Title, r.Severity = "Another configuration", event.SeverityLow
-	case event.AgentDegraded:
+	case ruleShrinks:
+		r.Title, r.Severity = "Less is watched than before", event.SeverityMedium
+	case ruleRefused:
+		r.Title, r.Severity = "A configuration was refused", event.SeverityMedium
+	case "agent-degraded":
 		r.Title, r.Severity = "The agent itself is in trouble", event.SeverityHigh
-	case event.AgentGap:
+	case "agent-gap":
 		r.Title, r.Severity = "Endpoints were not seen for longer than their limit", event.SeverityMedium
 	}
 	return r

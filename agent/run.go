@@ -92,7 +92,7 @@ func unclean(r *runState, alive, at time.Time) word {
 	}
 	blind := max(0, at.Sub(alive))
 	return word{
-		typ: event.AgentStopped, severity: event.SeverityMedium, verdict: event.Unexpected, reasons: []string{"unclean"},
+		typ: event.AgentStopped, rule: ruleUnclean, severity: event.SeverityMedium, verdict: event.Unexpected, reasons: []string{"unclean"},
 		message: fmt.Sprintf("the run before did not end in order: nobody watched for %s, since %s", lasting(blind), clock(alive)),
 		details: event.AgentStoppedDetails{
 			Reason: "unclean", StartedAt: new(event.At(r.StartedAt)), UptimeS: int64(alive.Sub(r.StartedAt) / time.Second),
@@ -108,7 +108,7 @@ func missed(m *memory, f StartFacts, seen map[string]time.Time, at time.Time) (w
 	for _, e := range f.Endpoints {
 		last, ok := seen[e.Name]
 		limit := rules.GapLimit(e.Tier, e.Interval)
-		if told, was := m.Gaps[e.Name]; !ok || at.Sub(last) <= limit || was && told.Equal(last) {
+		if !ok || at.Sub(last) <= limit || m.told(e.Name, last) {
 			continue
 		}
 		g.add(e.Name, last, limit)
@@ -125,7 +125,7 @@ func (v *Voice) Stop(ctx context.Context, at time.Time, reason string) error {
 		if m.Run == nil || m.Run.Ended {
 			return nil, false
 		}
-		up := at.Sub(m.Run.StartedAt)
+		up := max(0, at.Sub(m.Run.StartedAt))
 		m.Run.Ended = true
 		return []word{{
 			typ: event.AgentStopped, severity: event.SeverityLow, verdict: event.Informational, reasons: []string{reason},
@@ -163,9 +163,7 @@ func (g *gap) add(name string, last time.Time, limit time.Duration) {
 
 // word tells of the gap and notes in the memory that it was told.
 func (g *gap) word(m *memory) word {
-	if m.Gaps == nil {
-		m.Gaps = map[string]time.Time{}
-	}
+	m.own()
 	var since time.Time
 	for name, t := range g.last {
 		m.Gaps[name] = t

@@ -5,6 +5,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -38,6 +39,9 @@ type Voice struct {
 type word struct {
 	typ      event.Type
 	severity event.Severity
+	base     event.Severity // before Adjustments; 0 means severity
+	adjusted []event.Adjustment
+	rule     string // "" means the one that has the name of the type
 	verdict  event.Verdict
 	message  string
 	reasons  []string
@@ -162,8 +166,8 @@ func (v *Voice) entry(next *state.Record, w *word, i, total int, at time.Time) (
 			ChangeSet: &event.ChangeSet{ID: v.IDs.ChangeSet(event.AgentStream, next.Revision, none, none), Index: i, Total: total},
 			Condition: v.condition(next.Revision, w, ev.ID, i),
 		},
-		Rules:     []event.Rule{ruleOf(w.typ)},
-		Judgement: event.Judgement{BaseSeverity: w.severity},
+		Rules:     []event.Rule{ruleOf(w)},
+		Judgement: event.Judgement{BaseSeverity: cmp.Or(w.base, w.severity), Adjustments: w.adjusted},
 		Details:   w.details,
 		Standards: standards(w.typ),
 		Observer:  v.Observer(),
@@ -183,6 +187,8 @@ func (v *Voice) entry(next *state.Record, w *word, i, total int, at time.Time) (
 	entry := state.Entry{ID: ev.ID, Type: string(w.typ), Severity: uint8(w.severity), At: at, JSON: encoded}
 	switch {
 	case w.always:
+		// Filters judge by Entry.Severity, and nobody reads it else: with the
+		// highest a heartbeat passes min_severity and is still informational.
 		entry.Severity = uint8(event.SeverityCritical)
 	case w.closes != nil:
 		entry.Severity = w.closes.Severity // passes every filter that its opening passed

@@ -31,7 +31,7 @@ type Event struct {
 	ID              string `json:"id"`
 	Source          string `json:"source"`  // urn:jwkswatch:<observer>:<endpoint>
 	Type            string `json:"type"`    // jwkswatch.<type>.v1
-	Subject         string `json:"subject"` // thumbprint of Data.Key, else the endpoint's name
+	Subject         string `json:"subject"` // thumbprint of Data.Key, else the endpoint's name, of the agent's own events AgentStream
 	Time            Time   `json:"time"`    // time of observation
 	DataContentType string `json:"datacontenttype"`
 	DataSchema      string `json:"dataschema"`
@@ -209,7 +209,7 @@ type Transport struct {
 
 // Failure says in which phase a poll failed.
 type Failure struct {
-	Phase string `json:"phase"` // resolve, dial, refused, tls, status, read, size, timeout
+	Phase string `json:"phase"` // resolve, dial, refused, tls, status, read, size, timeout; discovery: only the discovery document is missing
 	Error string `json:"error"`
 	Count int    `json:"count"` // failures in a row
 	Since Time   `json:"since"` // the first of them

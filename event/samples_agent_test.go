@@ -58,12 +58,14 @@ func agentStarted() event.Event {
 }
 
 func agentStopped() event.Event {
-	return said(event.AgentStopped, event.SeverityMedium, event.Unexpected,
+	e := said(event.AgentStopped, event.SeverityMedium, event.Unexpected,
 		"the run before did not end in order: nobody watched for 41 minutes, since 18:08 UTC",
 		event.AgentStoppedDetails{
 			Reason: "unclean", StartedAt: new(at("2026-11-20 08:00:00.000")), UptimeS: 209283,
 			LastAlive: new(at("2026-11-22 18:08:03.000")), BlindS: new(int64(2460)),
 		})
+	e.Data.Event.Reasons, e.Data.Rules[0].ID = []string{"unclean"}, "agent-stopped-unclean"
+	return e
 }
 
 func agentHeartbeat() event.Event {
@@ -83,13 +85,13 @@ func agentHeartbeat() event.Event {
 
 func agentConfigChanged() event.Event {
 	e := said(event.AgentConfigChanged, event.SeverityMedium, event.Informational,
-		"another configuration is in use (file): 1 endpoint added, 1 removed; endpoint old-idp is not watched any more",
+		"another configuration is in use (file): 1 endpoint added, 1 removed; endpoint old-idp is removed",
 		event.AgentConfigChangedDetails{
 			Outcome: "applied", Trigger: "file", DigestBefore: new(digest("configuration before")), DigestAfter: new(digest("configuration")),
 			EndpointsAdded: []string{"new-idp"}, EndpointsRemoved: []string{"old-idp"},
-			Shrinks: []string{"endpoint old-idp is not watched any more"},
+			Shrinks: []string{"endpoint old-idp is removed"},
 		})
-	e.Data.Event.Reasons = []string{"coverage_shrinks"}
+	e.Data.Event.Reasons, e.Data.Rules[0].ID = []string{"coverage_shrinks"}, "agent-config-shrinks"
 	return e
 }
 
@@ -100,7 +102,7 @@ func agentConfigRefused() event.Event {
 			Outcome: "refused", Trigger: "signal", DigestBefore: new(digest("configuration")),
 			Problems: []string{`jwkswatch.yaml:7:5: unknown key "jwks_url" in endpoint; did you mean "jwks_uri"?`},
 		})
-	e.Data.Event.Reasons = []string{"refused"}
+	e.Data.Event.Reasons, e.Data.Rules[0].ID = []string{"refused"}, "agent-config-refused"
 	return e
 }
 

@@ -52,6 +52,7 @@ func samples() []sample {
 	add("endpoint.unreachable", endpointUnreachable())
 	add("endpoint.unreachable.closed", closed(endpointUnreachable(),
 		"partner-keys: reachable again (2 polls in a row), since 19:20 UTC; blind for 36 minutes, a change in them may have been missed"))
+	add("endpoint.unreachable.discovery", discoveryUnreachable())
 	waySamples(add)
 	agentSamples(add)
 	return list

@@ -182,3 +182,13 @@ func endpointUnreachable() event.Event {
 	e.Data.Details = event.EndpointUnreachableDetails{Phase: "timeout", Failures: 3, Since: &since, LastGood: &good}
 	return opened(e)
 }
+
+// The key set answers, and only its discovery document does not.
+func discoveryUnreachable() event.Event {
+	e := step(corpIDP(), event.EndpointUnreachable, event.SeverityMedium, event.Unexpected,
+		"corp-idp: no discovery document since 18:44 UTC (discovery, 3 polls failed); the last known key set is watched, a move of it would go unseen", nil)
+	since, good := at("2026-11-22 18:44:01.055"), at("2026-11-22 18:48:02.977")
+	e.Data.Failure = &event.Failure{Phase: "discovery", Error: "HTTP status 503", Count: 3, Since: since}
+	e.Data.Details = event.EndpointUnreachableDetails{Phase: "discovery", Failures: 3, Since: &since, LastGood: &good}
+	return opened(e)
+}

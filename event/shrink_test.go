@@ -78,6 +78,20 @@ func TestEncodeCuts(t *testing.T) {
 			[]string{"details"},
 			func(d *event.Data) bool { return len(d.Endpoint.Labels["team"]) == 600 },
 		},
+		"heads and sinks of a heartbeat": {
+			"agent.heartbeat",
+			func(d *event.Data) {
+				h := d.Details.(event.AgentHeartbeatDetails)
+				h.Heads = slices.Repeat([]event.HeartbeatHead{{Stream: strings.Repeat("s", 63), Sequence: 1, Hash: digest("h")}}, 64)
+				h.Sinks = slices.Repeat([]event.HeartbeatSink{{Name: strings.Repeat("n", 63)}}, 600)
+				d.Details = h
+			},
+			[]string{"details"},
+			func(d *event.Data) bool {
+				h := d.Details.(*event.AgentHeartbeatDetails)
+				return len(h.Heads) == 32 && len(h.Sinks) == 32 && h.HeadsTotal == 2 && h.HeadsDigest == digest("heads")
+			},
+		},
 		"everything": {
 			"key.altered",
 			func(d *event.Data) {
