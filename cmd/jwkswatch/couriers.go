@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -36,6 +37,10 @@ type courier struct {
 	stop   context.CancelFunc
 	done   chan struct{}
 	err    error // set before done is closed
+
+	// What it lacked when the state was read last; the overseer's alone.
+	pending uint64
+	oldest  time.Time
 }
 
 // open makes the deliveries of the sinks and fixes the cursors of new ones, so

@@ -195,7 +195,7 @@ func (d *daemon) adopt(ctx context.Context, c *configs.Config, delta configs.Del
 		return err
 	}
 	if err := say(); err != nil {
-		d.log.Error().Err(err).Msg("that the configuration changed is not stored")
+		d.log.Error().Err(err).Msg("that the configuration changed is not stored yet; it is tried again")
 	}
 	if going := append(append([]string{}, delta.SinksRemoved...), delta.SinksChanged...); len(going) > 0 {
 		if err := d.post.end(going...); err != nil {
@@ -206,6 +206,10 @@ func (d *daemon) adopt(ctx context.Context, c *configs.Config, delta configs.Del
 	d.overseer.SetHeartbeat(c.Observer.Heartbeat)
 	return nil
 }
+
+// beatsKept is how long heartbeats are kept, and the snapshots of the agent's
+// own stream, of which each makes one.
+const beatsKept = 24 * time.Hour
 
 // prune drops once an hour what is older than the retention, and thins the
 // heartbeats of the day before, when every sink has them.
@@ -220,7 +224,10 @@ func (d *daemon) prune(ctx context.Context) {
 			retain := d.exchange.current().State.Retain
 			_, err := d.db.Prune(ctx, now.Add(-retain), d.post.names())
 			if err == nil {
-				_, err = d.db.Thin(ctx, now.Add(-24*time.Hour), []string{string(event.AgentHeartbeat)}, d.post.names())
+				_, err = d.db.Thin(ctx, now.Add(-beatsKept), []string{string(event.AgentHeartbeat)}, d.post.names())
+			}
+			if err == nil {
+				_, err = d.db.Forget(ctx, event.AgentStream, now.Add(-beatsKept))
 			}
 			if err != nil && ctx.Err() == nil {
 				d.log.Error().Err(err).Msg("old records are not dropped; trying again in an hour")

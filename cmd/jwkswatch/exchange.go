@@ -35,7 +35,8 @@ type exchange struct {
 	d        *daemon
 	path     string
 	requests chan chan control.ReloadResult
-	tried    [32]byte // fingerprint of what was tried last
+	tried    [32]byte     // fingerprint of what was tried last
+	unsaid   func() error // tells of a change that could not be stored yet; nil without one
 
 	mu     sync.Mutex
 	config *configs.Config // in use
@@ -61,6 +62,9 @@ func (x *exchange) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			if x.unsaid != nil && x.unsaid() == nil {
+				x.unsaid = nil
+			}
 			if now, err := configs.Fingerprint(x.path); err == nil && now != x.tried {
 				x.load(ctx, byFile)
 			}
@@ -103,7 +107,14 @@ func (x *exchange) load(ctx context.Context, by string) control.ReloadResult {
 		if len(delta.Restart) > 0 {
 			err = needsRestart(x.path, delta.Restart)
 		} else {
-			err = x.d.adopt(ctx, next, delta, func() error { return x.said(ctx, by, old, next, delta) })
+			err = x.d.adopt(ctx, next, delta, func() error {
+				x.unsaid = func() error { return x.said(ctx, by, old, next, delta) }
+				err := x.unsaid()
+				if err == nil {
+					x.unsaid = nil
+				}
+				return err
+			})
 		}
 	}
 	if err != nil {

@@ -59,8 +59,13 @@ func (d *daemon) sinks(ctx context.Context) []agent.SinkState {
 	var out []agent.SinkState
 	for _, c := range d.post.list() {
 		s := agent.SinkState{Name: c.config.Name, Connected: c.Stats().Connected}
-		// A state that cannot be read is told by who reads it for the endpoints.
-		s.Pending, s.Oldest, _ = d.db.Pending(ctx, s.Name)
+		var err error
+		if s.Pending, s.Oldest, err = d.db.Pending(ctx, s.Name); err != nil {
+			// Nothing is known, which is not the same as nothing waits. That the
+			// state cannot be read is told by who reads it for the endpoints.
+			s.Pending, s.Oldest = c.pending, c.oldest
+		}
+		c.pending, c.oldest = s.Pending, s.Oldest
 		out = append(out, s)
 	}
 	return out
