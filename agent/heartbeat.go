@@ -62,10 +62,10 @@ func counted(fleet []rules.FleetEndpoint, now time.Time) event.HeartbeatFleet {
 	for _, e := range fleet {
 		since := e.LastGood
 		switch {
-		case e.Failures > 0:
-			f.Failing++
 		case since.IsZero():
 			f.Unseen++
+		case e.Failures > 0:
+			f.Failing++
 		default:
 			f.Good++
 		}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/jwkswatch/jwkswatch/fetch"
 )
 
 // Explained is one effective value and where it comes from.
@@ -58,7 +60,7 @@ func (c *Config) explain(fields []field, prefix string, out Explanation) Explana
 		case f.absent:
 		case f.one != nil:
 			if text := f.one.show(); text != "" {
-				out = append(out, Explained{path, unquoted(text) + f.one.noted(" (%s)"), c.origin(path, f)})
+				out = append(out, Explained{path, c.public(path, unquoted(text)) + f.one.noted(" (%s)"), c.origin(path, f)})
 			}
 		case f.section != nil:
 			out = c.explain(f.section, path+".", out)
@@ -77,6 +79,18 @@ func (c *Config) explain(fields []field, prefix string, out Explanation) Explana
 		}
 	}
 	return out
+}
+
+// public is a value fit to be shown: what a file was asked for is a secret, and
+// so may be the values in the query of a URL.
+func (c *Config) public(path, text string) string {
+	if strings.Contains(c.origins[path].from, "${file:") {
+		return Redacted
+	}
+	if strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "http://") {
+		return fetch.MaskURL(text)
+	}
+	return text
 }
 
 // origin of a value: what was inherited comes from where that was written.

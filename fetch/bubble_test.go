@@ -65,21 +65,21 @@ func TestPollsInABubble(t *testing.T) {
 			}
 			time.Sleep(30 * time.Second)
 		}
-		if polled != 50 || made != 6 {
-			t.Errorf("%d polls over %d connections, want 50 over 1 and 5 fresh ones", polled, made)
+		if polled != 50 || made < 9 || made > 11 {
+			t.Errorf("%d polls over %d connections, want 50 over one for each five minutes and 5 fresh ones", polled, made)
 		}
 		c.CloseIdle()
 		_ = server.Close()
 	})
 }
 
-// A connection that is always warm is made anew after an hour: a certificate
-// that has expired meanwhile is seen then.
+// A connection that is always warm is made anew after five minutes: a
+// certificate that has expired meanwhile is seen then.
 func TestWarmConnectionGrowsOld(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ca := newAuthority(t, "Test Authority")
-		config := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "issuer.test", time.Now().Add(30*time.Minute))}}
+		config := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "issuer.test", time.Now().Add(18*time.Minute))}}
 		l := &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
 		server := &http.Server{Handler: ok(keySet)}
 		go func() { _ = server.Serve(tls.NewListener(l, config)) }()
@@ -95,7 +95,7 @@ func TestWarmConnectionGrowsOld(t *testing.T) {
 			good++
 			time.Sleep(30 * time.Second)
 		}
-		if good < 119 || good > 123 || made != 2 {
+		if good < 36 || good > 50 || made < 4 || made > 6 {
 			t.Errorf("%d good polls in a row over %d connections: an expired certificate goes unseen, or a good one is not kept", good, made)
 		}
 		c.CloseIdle()

@@ -38,7 +38,7 @@ const (
 	// maxConnAge is how long a connection is used. A certificate is seen when a
 	// connection is made: one that is kept warm for ever would hide that it has
 	// expired, or that another host now stands behind the name.
-	maxConnAge = time.Hour
+	maxConnAge = 5 * time.Minute
 
 	// maxLanes bounds the transports held: a lane has two.
 	maxLanes = 64

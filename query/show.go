@@ -80,6 +80,13 @@ func (s *State) show(ctx context.Context, endpoint string, at time.Time) (Shown,
 	if err != nil {
 		return Shown{}, err
 	}
+	if live := s.live(); live != nil {
+		for _, e := range live.Endpoints {
+			if e.Name == endpoint {
+				seen = later(seen, e.LastGood) // the state learns of it once a minute
+			}
+		}
+	}
 	out := Shown{
 		Endpoint: endpoint, At: event.AtOrNil(at), Revision: rec.Revision, ObservedAt: event.At(rec.At), ReplacedAt: event.AtOrNil(replaced),
 		LastSeen: event.AtOrNil(later(seen, m.Changed)), Digest: sum(rec.Digest), Keys: []ShownKey{}, Document: ascii(rec.Body), Evidence: evidence(rec.Evidence),

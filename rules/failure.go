@@ -6,6 +6,7 @@ import (
 
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/history"
+	"github.com/jwkswatch/jwkswatch/jwks"
 )
 
 // lost and undiscovered are the flaws of endpoint.unreachable: no answer of the
@@ -34,6 +35,13 @@ func (s *step) failed() {
 	s.recovered(nil)
 	f := s.o.Failure
 	c := s.newCase()
+	// The discovery before the failure may have been good: where it leads is
+	// news whether or not a key set is there.
+	way := &answer{set: &jwks.Set{}, facts: s.o.Facts, at: s.o.At, after: s.o.After}
+	leads := s.o.Facts != nil && s.o.Facts.Discovery != nil && s.novel(way)
+	if leads {
+		c = s.newCase(way)
+	}
 	c.Failure, c.Facts = f, s.o.Facts
 	c.Seen = event.Confirmation{Attempts: 1, Agreed: 1, Addresses: []string{}}
 	for _, flaw := range s.failing() {
@@ -45,11 +53,14 @@ func (s *step) failed() {
 	if s.long(f) && !s.isOpen(lost()) {
 		c.unreachable = lost()
 	}
-	if c.unreachable == "" && len(c.Opened) == 0 {
+	if c.unreachable == "" && len(c.Opened) == 0 && !leads {
 		return
 	}
 	s.out.Store = true
 	s.judge(c)
+	if leads {
+		s.learn(way)
+	}
 }
 
 // failing lists what is wrong with the way to no answer. One observation proves
@@ -93,7 +104,7 @@ func (s *step) undiscovered(x *answer) {
 	}
 	f.Phase = "discovery"
 	c := s.newCase(x)
-	c.Failure, c.unreachable = &f, undiscovered()
+	c.Failure, c.unreachable, c.aside = &f, undiscovered(), true
 	s.out.Store = true
 	s.judge(c)
 }
@@ -111,6 +122,7 @@ func (s *step) recovered(x *answer) {
 		return
 	}
 	c := s.newCase(x)
+	c.aside = true
 	c.Seen = event.Confirmation{Attempts: 1, Agreed: 1, Addresses: addresses(x)}
 	if x == nil {
 		c.Facts = s.o.Facts

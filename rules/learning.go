@@ -94,7 +94,7 @@ func sameValues(a, b []history.Value) bool {
 // onWay lets a rule of the way speak on each answer of the case. What two
 // answers showed alike is one finding, with the evidence of the first.
 func onWay(r *Rule, c *Case) []Finding {
-	if c.Baseline != "" || c.Before == nil || c.Before.Baseline.IsZero() || c.Before.URL != c.Policy.URL {
+	if c.aside || c.Baseline != "" || c.Before == nil || c.Before.Baseline.IsZero() || c.Before.URL != c.Policy.URL {
 		return nil
 	}
 	var looks []*answer

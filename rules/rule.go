@@ -77,6 +77,7 @@ type Case struct {
 	closed []*history.Condition
 	open   []*history.Condition // that stand while the case is judged
 	looks  []*answer            // that the case stands on, the older one first
+	aside  bool                 // beside the answer, which is judged for itself: no rule of the way speaks
 	// unreachable is the flaw of endpoint.unreachable that opens, "" for none.
 	unreachable string
 	old         map[jwks.Identity]*jwks.Key // the first entry of each key of Old, once asked for

@@ -82,6 +82,9 @@ func tlsInvalid(s *Sight) []Flaw {
 		Code: f.Code, LeafSPKI: event.TextOrNil(f.LeafSPKI), LeafIssuer: event.TextOrNil(f.LeafIssuer), NotAfter: event.AtOrNil(f.LeafNotAfter),
 		Failures: f.Count, Since: new(event.At(f.Since)),
 	}
+	if f.Row > 0 { // an outage before it is another story
+		d.Failures, d.Since = f.Row, new(event.At(f.RowSince))
+	}
 	out := []Flaw{{
 		// Of each code its own: a pin that fails after an expiry is news.
 		ID: history.FlawID(string(event.EndpointTLSInvalid), f.Code), Severity: severity,

@@ -107,7 +107,8 @@ func (h *watched) restart(endpoints ...watcher.Endpoint) {
 }
 
 // TestDiscovery holds what an unchanged poll through discovery costs: two
-// requests over one connection, no parse, no write.
+// requests over one warm connection, which is made anew every five minutes, no
+// parse, no write.
 func TestDiscovery(t *testing.T) {
 	t.Parallel()
 	discovery(t, func(h *watched, _ *town, idp *lab.Issuer) {
@@ -132,7 +133,7 @@ func TestDiscovery(t *testing.T) {
 		for _, s := range idp.Served() {
 			remotes[s.Remote]++
 		}
-		if len(remotes) != 1 || asked(idp, "/jwks") != int(now.Polls) || asked(idp, openID) != int(now.Polls) || asked(idp, oauth) != 0 {
+		if len(remotes) > 5 || asked(idp, "/jwks") != int(now.Polls) || asked(idp, openID) != int(now.Polls) || asked(idp, oauth) != 0 {
 			t.Errorf("%d polls: %d documents and %d sets over %d connections", now.Polls, asked(idp, openID), asked(idp, "/jwks"), len(remotes))
 		}
 		h.expect("informational baseline.established")

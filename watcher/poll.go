@@ -192,7 +192,7 @@ func (w *Watcher) step(ctx context.Context, s *slot, o rules.Observation, t *eve
 	ctx = context.WithoutCancel(ctx) // an observation that was made is kept
 	e := s.e
 	policy := rules.Policy{
-		Endpoint: e.Name, URL: e.Target.URL, Issuer: e.Issuer, Site: e.site, Interval: e.Interval, Tier: e.Tier,
+		Endpoint: e.Name, URL: w.identity(e.Target.URL), Issuer: e.Issuer, Site: e.site, Interval: e.Interval, Tier: e.Tier,
 		Degraded: w.degraded.Load(),
 	}
 	for range 3 {
@@ -236,6 +236,9 @@ func (w *Watcher) remembered(ctx context.Context, e *Endpoint) (state.Record, *h
 	mem, err := history.Decode(rec.Memory)
 	if err != nil {
 		return rec, nil, fmt.Errorf("reading the memory of %s: %w", e.Name, err)
+	}
+	if mem.URL == e.Target.URL {
+		mem.URL = w.identity(mem.URL) // as an earlier version stored it
 	}
 	return rec, mem, nil
 }

@@ -17,6 +17,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -205,6 +206,18 @@ func (w *Watcher) flush(ctx context.Context) error {
 		return fmt.Errorf("storing the times of good polls: %w", err)
 	}
 	return nil
+}
+
+// identity is what the state remembers of a configured URL. Values of a query
+// may be credentials: of such a URL it is the masked form and a keyed hash.
+func (w *Watcher) identity(url string) string {
+	masked := fetch.MaskURL(url)
+	if masked == url {
+		return url
+	}
+	mac := hmac.New(sha256.New, w.IDs.Key[:])
+	mac.Write([]byte("jwkswatch url v1\x00" + url))
+	return masked + "#" + hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
 // phase places an endpoint in [0,1) by a keyed hash of its name: the same after

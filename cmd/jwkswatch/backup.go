@@ -31,6 +31,9 @@ Exits 4 when there is no state to copy.`,
 		if err != nil {
 			return err
 		}
+		if err := notTheState(path, args[0]); err != nil {
+			return err
+		}
 		if _, err := os.Lstat(args[0]); err == nil && !*force {
 			return &ended{exitFailed, fmt.Errorf("%s exists: give another name, or --force", args[0])}
 		}
@@ -41,6 +44,20 @@ Exits 4 when there is no state to copy.`,
 		return failed(err)
 	}
 	return cmd
+}
+
+// notTheState refuses to write over the state or its socket: a daemon would go
+// on in a file that has no name any more.
+func notTheState(statePath, target string) error {
+	for _, own := range []string{statePath, control.DefaultPath(statePath)} {
+		a, errA := os.Stat(own)
+		b, errB := os.Stat(target)
+		same := filepath.Clean(own) == filepath.Clean(target) || errA == nil && errB == nil && os.SameFile(a, b)
+		if same {
+			return fmt.Errorf("%s is the state itself: give another name", target)
+		}
+	}
+	return nil
 }
 
 // backup writes beside the target and renames: what has the name is whole.
@@ -60,6 +77,9 @@ func backup(ctx context.Context, statePath, target string) (err error) {
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
+	}
+	if err = notTheState(statePath, target); err != nil {
+		return err // it may have become that meanwhile
 	}
 	if err = os.Rename(f.Name(), target); err != nil {
 		return err

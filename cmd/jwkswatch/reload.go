@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jwkswatch/jwkswatch/configs"
 	"github.com/jwkswatch/jwkswatch/control"
 )
 
@@ -31,6 +33,11 @@ daemon answers.`,
 			return err
 		}
 		client, err := p.client()
+		if problems, ok := errors.AsType[configs.Errors](err); ok && *output == "json" {
+			// Not even the state's path can be read: the daemon is not asked.
+			r := control.ReloadResult{Outcome: control.Refused, Problems: told(problems)}
+			return errors.Join(failed(json.NewEncoder(cmd.OutOrStdout()).Encode(lists(r))), &ended{code: exitConfig})
+		}
 		if err != nil {
 			return err
 		}
@@ -39,7 +46,7 @@ daemon answers.`,
 			return unasked(err)
 		}
 		if *output == "json" {
-			err = json.NewEncoder(cmd.OutOrStdout()).Encode(r)
+			err = json.NewEncoder(cmd.OutOrStdout()).Encode(lists(r))
 		} else {
 			err = printReload(cmd.OutOrStdout(), cmd.ErrOrStderr(), r)
 		}
@@ -52,6 +59,18 @@ daemon answers.`,
 		return nil
 	}
 	return cmd
+}
+
+// lists makes empty lists of absent ones.
+func lists(r control.ReloadResult) control.ReloadResult {
+	for _, l := range []*[]string{
+		&r.EndpointsAdded, &r.EndpointsRemoved, &r.EndpointsChanged, &r.SinksAdded, &r.SinksRemoved, &r.SinksChanged, &r.Shrinks, &r.Problems,
+	} {
+		if *l == nil {
+			*l = []string{}
+		}
+	}
+	return r
 }
 
 func printReload(out, errs io.Writer, r control.ReloadResult) error {

@@ -123,10 +123,10 @@ func (d *daemon) measure(ctx context.Context) web.Metrics {
 			Name: e.Name, LastSuccess: e.LastGood, Failures: e.Failures, Keys: e.Keys, Interval: e.Interval,
 		})
 		switch {
-		case e.Failures > 0:
-			m.Fleet.Failing++
 		case e.LastGood.IsZero():
 			m.Fleet.Unseen++
+		case e.Failures > 0:
+			m.Fleet.Failing++
 		default:
 			m.Fleet.Good++
 		}
