@@ -99,7 +99,9 @@ func TestSameAnswers(t *testing.T) {
 	defer a.Close()
 	resting := answersOf(t, a)
 	for what, w := range want {
-		if what != "status" && what != "endpoints" && resting[what] != w {
+		// When it was seen last the daemon knows to the second, the state to the minute.
+		running := strings.Replace(w, at(10).UTC().Format(event.TimeLayout), at(0).UTC().Format(event.TimeLayout), 1)
+		if what != "status" && what != "endpoints" && resting[what] != w && resting[what] != running {
 			t.Errorf("%s: at rest\n%s\nrunning\n%s", what, resting[what], w)
 		}
 	}
