@@ -44,7 +44,7 @@ func (a *answer) tells(t event.Type) bool {
 	switch {
 	case object != "discovery" && object != "endpoint":
 		return true
-	case a.facts == nil:
+	case a.facts == nil, ofSet(t) && !a.valid():
 		return false
 	}
 	return object == "endpoint" || a.facts.Discovery == nil || a.facts.Discovery.Failure == nil

@@ -28,7 +28,11 @@ type answer struct {
 func (s *step) answer(set *jwks.Set, facts *Facts, at, after time.Time, remote string) *answer {
 	a := &answer{set: thin(set), facts: facts, flaws: Inspect(s.book, set), at: at, after: after, remote: remote}
 	if facts != nil {
-		a.flaws = append(a.flaws, Observe(s.book, &Sight{Policy: s.p, Before: s.m, At: at, Facts: facts})...)
+		for _, f := range Observe(s.book, &Sight{Policy: s.p, Before: s.m, At: at, Facts: facts}) {
+			if a.valid() || !ofSet(f.Rule.Type) {
+				a.flaws = append(a.flaws, f)
+			}
+		}
 	}
 	if lost := a.undiscovered(); lost != nil {
 		// The issuer's own host: that its name is gone or its certificate refused
@@ -37,6 +41,10 @@ func (s *step) answer(set *jwks.Set, facts *Facts, at, after time.Time, remote s
 	}
 	return a
 }
+
+// ofSet reports whether findings of the type are about how a key set is served: a
+// login page says nothing of that, and that it is none is told already.
+func ofSet(t event.Type) bool { return t == event.EndpointContentType || t == event.EndpointCachePolicy }
 
 // undiscovered is why the discovery document could not be had before the
 // answer, nil when it could.

@@ -106,8 +106,7 @@ func TestAYearOfRotations(t *testing.T) {
 				issuer.Answer(lab.HTMLLogin())
 				time.Sleep(6 * time.Hour)
 				issuer.Answer(nil)
-				want = append(want, "medium document.invalid", "low endpoint.content_type",
-					"informational document.invalid closed", "informational endpoint.content_type closed")
+				want = append(want, "medium document.invalid", "informational document.invalid closed")
 			case 4: // an outage
 				issuer.Answer(lab.Status(503, nil, "sorry"))
 				time.Sleep(12 * time.Hour)
