@@ -44,7 +44,9 @@ func (s *step) answer(set *jwks.Set, facts *Facts, at, after time.Time, remote s
 
 // ofSet reports whether findings of the type are about how a key set is served: a
 // login page says nothing of that, and that it is none is told already.
-func ofSet(t event.Type) bool { return t == event.EndpointContentType || t == event.EndpointCachePolicy }
+func ofSet(t event.Type) bool {
+	return t == event.EndpointContentType || t == event.EndpointCachePolicy
+}
 
 // undiscovered is why the discovery document could not be had before the
 // answer, nil when it could.
