@@ -238,10 +238,10 @@ func fall(nodes []*node, at time.Time) {
 // node is an endpoint that is polled at its offset after the start and then
 // every interval, with a second try five seconds after a failure.
 type node struct {
-	name, tier, phase string
-	interval, offset  time.Duration
-	watched, down     time.Time
-	was               time.Time // last good poll before the start
+	name, tier, phase, code string
+	interval, offset        time.Duration
+	watched, down           time.Time
+	was                     time.Time // last good poll before the start
 }
 
 func (n *node) at(now time.Time) rules.FleetEndpoint {
@@ -265,7 +265,7 @@ func (n *node) at(now time.Time) rules.FleetEndpoint {
 	if now.Before(fails) {
 		return e
 	}
-	e.FailingSince, e.Phase = fails, n.phase
+	e.FailingSince, e.Phase, e.Code = fails, n.phase, n.code
 	e.Failures = 1 + int(now.Sub(fails)/n.interval)
 	if now.Sub(fails) >= 5*time.Second {
 		e.Failures++

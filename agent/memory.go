@@ -76,11 +76,18 @@ func (m *memory) own() {
 	}
 }
 
-// told reports whether the gap since a last good poll was told. The time that a
-// restart finds in the state may be a little older than the one that was told.
+// toldSlack is how much older than in the memory the last good poll of a gap may
+// be that was told. The state learns of good polls once a minute, so a restart
+// may find an older one. It is shorter than any limit: with a good poll since,
+// a time so close before is not possible unless the clock was set back by about
+// the length of the gap.
+const toldSlack = 5 * time.Minute
+
+// told reports whether the gap since a last good poll was told. A time that is
+// much older is another gap, by a clock that was set back.
 func (m *memory) told(name string, last time.Time) bool {
 	at, ok := m.Gaps[name]
-	return ok && !last.After(at)
+	return ok && !last.After(at) && at.Sub(last) <= toldSlack
 }
 
 // find returns the open condition, nil when there is none.

@@ -241,7 +241,9 @@ func TestTooManyAsk(t *testing.T) {
 		idle = append(idle, c)
 		return len(d.slots()) == maxConnections
 	})
-	if _, err := d.client().Status(t.Context()); err == nil || !strings.Contains(err.Error(), "broke the connection off") {
+	// How it shows depends on whether the question was under way already.
+	if _, err := d.client().Status(t.Context()); err == nil ||
+		!strings.Contains(err.Error(), "broke the connection off") && !strings.Contains(err.Error(), "closed idle connection") {
 		t.Errorf("error is %v", err)
 	}
 	for _, c := range idle {

@@ -117,7 +117,8 @@ func opening(list []FleetEndpoint, failing []*FleetEndpoint, now time.Time) Outa
 	best := OutageVerdict{Due: len(list)}
 	for _, w := range windows(failing) {
 		v := verdict(slices.DeleteFunc(slices.Clone(failing), func(e *FleetEndpoint) bool {
-			return now.Sub(e.FailingSince) > min(w, e.window())
+			ago := now.Sub(e.FailingSince)
+			return ago < 0 || ago > min(w, e.window()) // before zero: the clock was set back, and it may be long ago
 		}))
 		v.Due = due(list, w)
 		v.Open = len(v.Failing) >= max(outageLeast, (v.Due+outageShare-1)/outageShare) && v.sites >= outageLeast

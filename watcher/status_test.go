@@ -116,7 +116,7 @@ func TestAliveAndLag(t *testing.T) {
 			time.Sleep(time.Second)
 			late = max(late, h.w.Lag())
 		}
-		if late < time.Second || late > time.Minute {
+		if late < time.Second || late > 5*time.Minute { // twenty wait for one worker, ten seconds each
 			t.Errorf("at most %v late", late)
 		}
 		h.stop()
