@@ -367,6 +367,52 @@ func NewDetails(t Type) any {
 		return new(DiscoveryIssuerMismatchDetails)
 	case DiscoveryWeakened:
 		return new(DiscoveryWeakenedDetails)
+	case KeyEphemeral:
+		return new(KeyEphemeralDetails)
+	case KeyCompromised:
+		return new(KeyCompromisedDetails)
+	case KeyWeak:
+		return new(KeyWeakDetails)
+	case KeyShared:
+		return new(KeySharedDetails)
+	case KeyCertificateInvalid:
+		return new(KeyCertificateInvalidDetails)
+	case KeyOverage:
+		return new(KeyOverageDetails)
+	case SetRolledBack:
+		return new(SetRolledBackDetails)
+	case SetUnstable:
+		return new(SetUnstableDetails)
+	case SetSplit:
+		return new(SetSplitDetails)
+	case SetBreaksVerifiers:
+		return new(SetBreaksVerifiersDetails)
+	case SetOversized:
+		return new(SetOversizedDetails)
+	case SetNoSigningKeys:
+		return new(SetNoSigningKeysDetails)
+	case SetCountUnexpected:
+		return new(SetCountUnexpectedDetails)
+	case RotationNoOverlap:
+		return new(RotationNoOverlapDetails)
+	case RotationCompleted:
+		return new(RotationCompletedDetails)
+	case RotationRemovedEarly:
+		return new(RotationRemovedEarlyDetails)
+	case RotationOffCadence:
+		return new(RotationOffCadenceDetails)
+	case RotationOverdue:
+		return new(RotationOverdueDetails)
+	case RotationMissed:
+		return new(RotationMissedDetails)
+	case RotationApprovedChange:
+		return new(RotationApprovedChangeDetails)
+	case EndpointNoisy:
+		return new(EndpointNoisyDetails)
+	case DiscoveryEndpointMoved:
+		return new(DiscoveryEndpointMovedDetails)
+	case ApprovalGranted, ApprovalRevoked, ApprovalExpired, ApprovalUsed:
+		return new(ApprovalDetails)
 	case AgentStarted:
 		return new(AgentStartedDetails)
 	case AgentStopped:

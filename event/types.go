@@ -40,6 +40,44 @@ const (
 	DiscoveryWeakened       Type = "discovery.weakened"
 )
 
+// The types that need more than two snapshots: history, mathematics, other
+// endpoints, or a declaration.
+const (
+	KeyEphemeral          Type = "key.ephemeral"
+	KeyCompromised        Type = "key.compromised"
+	KeyWeak               Type = "key.weak"
+	KeyShared             Type = "key.shared"
+	KeyCertificateInvalid Type = "key.certificate_invalid"
+	KeyOverage            Type = "key.overage"
+
+	SetRolledBack      Type = "set.rolled_back"
+	SetUnstable        Type = "set.unstable"
+	SetSplit           Type = "set.split"
+	SetBreaksVerifiers Type = "set.breaks_verifiers"
+	SetOversized       Type = "set.oversized"
+	SetNoSigningKeys   Type = "set.no_signing_keys"
+	SetCountUnexpected Type = "set.count_unexpected"
+
+	RotationNoOverlap      Type = "rotation.no_overlap"
+	RotationCompleted      Type = "rotation.completed"
+	RotationRemovedEarly   Type = "rotation.removed_early"
+	RotationOffCadence     Type = "rotation.off_cadence"
+	RotationOverdue        Type = "rotation.overdue"
+	RotationMissed         Type = "rotation.missed"
+	RotationApprovedChange Type = "rotation.approved_change"
+
+	EndpointNoisy          Type = "endpoint.noisy"
+	DiscoveryEndpointMoved Type = "discovery.endpoint_moved"
+)
+
+// The types of approvals: they stand in the stream AgentStream.
+const (
+	ApprovalGranted Type = "approval.granted"
+	ApprovalRevoked Type = "approval.revoked"
+	ApprovalExpired Type = "approval.expired"
+	ApprovalUsed    Type = "approval.used"
+)
+
 // The types of the agent itself: they stand in the stream AgentStream.
 const (
 	AgentStarted       Type = "agent.started"

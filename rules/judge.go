@@ -87,6 +87,7 @@ func findings(book []Rule, c *Case) []Finding {
 	explain(c, out)
 	combined(c, out)
 	raise(c, out)
+	declared(c, out)
 	return out
 }
 

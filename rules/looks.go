@@ -27,6 +27,7 @@ type answer struct {
 
 func (s *step) answer(set *jwks.Set, facts *Facts, at, after time.Time, remote string) *answer {
 	a := &answer{set: thin(set), facts: facts, flaws: Inspect(s.book, set), at: at, after: after, remote: remote}
+	a.flaws = append(a.flaws, s.remembered(a)...)
 	if facts != nil {
 		for _, f := range Observe(s.book, &Sight{Policy: s.p, Before: s.m, At: at, Facts: facts}) {
 			if a.valid() || !ofSet(f.Rule.Type) {

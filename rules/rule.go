@@ -49,6 +49,12 @@ type Policy struct {
 	Site     string // registrable domain of the issuer
 	Interval time.Duration
 	Tier     string // low, standard or critical
+	Group    string // endpoints of one group may share keys; "" for none
+	Expect   Expect
+	// Windows are the change windows of the endpoint, Approvals what was announced
+	// for it.
+	Windows   []Window
+	Approvals []Approval
 	// Degraded says that the agent itself is in trouble: what fails now is
 	// explained by that.
 	Degraded bool

@@ -3,6 +3,7 @@ package rules
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -143,33 +144,15 @@ func closed(book []Rule, c *Case, cond *history.Condition) Finding {
 	return f
 }
 
-// confirm notes in the details how surely the finding was seen.
+// confirm notes in the details how surely the finding was seen. All details that
+// can tell it have a member of that name.
 func confirm(details any, seen event.Confirmation) {
-	switch d := details.(type) {
-	case *event.KeyPrivateDetails:
-		d.Confirmation = seen
-	case *event.KeyUnparseableDetails:
-		d.Confirmation = seen
-	case *event.SetAmbiguousDetails:
-		d.Confirmation = seen
-	case *event.DocumentInvalidDetails:
-		d.Confirmation = seen
-	case *event.SetEmptiedDetails:
-		d.Confirmation = seen
-	case *event.EndpointRedirectedDetails:
-		d.Confirmation = seen
-	case *event.EndpointCertificateChangedDetails:
-		d.Confirmation = seen
-	case *event.EndpointCachePolicyDetails:
-		d.Confirmation = seen
-	case *event.EndpointContentTypeDetails:
-		d.Confirmation = seen
-	case *event.DiscoveryMovedDetails:
-		d.Confirmation = seen
-	case *event.DiscoveryIssuerMismatchDetails:
-		d.Confirmation = seen
-	case *event.DiscoveryWeakenedDetails:
-		d.Confirmation = seen
+	v := reflect.ValueOf(details)
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		return
+	}
+	if f := v.Elem().FieldByName("Confirmation"); f.IsValid() {
+		f.Set(reflect.ValueOf(seen))
 	}
 }
 

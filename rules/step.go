@@ -51,6 +51,9 @@ type Outcome struct {
 	// Look asks for another look over a fresh connection after this time; 0
 	// for none before the regular poll.
 	Look time.Duration
+	// Review is when an answer must be judged again even if it is what the last
+	// one was; zero for never.
+	Review time.Time
 }
 
 // Step folds one observation into what is remembered. It never fails: an
@@ -72,7 +75,11 @@ func Step(book []Rule, before *history.Memory, o Observation, p Policy) Outcome 
 		s.recovered(x)
 		s.undiscovered(x)
 		s.answered(x)
+		if x.valid() && s.learns(x) {
+			s.passing(x)
+		}
 	}
+	s.out.Review = s.review()
 	s.settle()
 	s.out.Memory = s.m
 	return s.out

@@ -38,7 +38,10 @@ type slot struct {
 	// attentive says that even an unchanged answer means something: a claim is
 	// pending, or a row of failures may be over.
 	attentive bool
-	fresh     bool // the next poll is a second look
+	// review is when an answer must be judged again even if it shows nothing new;
+	// zero for never.
+	review time.Time
+	fresh  bool // the next poll is a second look
 
 	way *way // from the issuer to the key set; nil without discovery
 }
@@ -293,3 +296,6 @@ func (e *Endpoint) prepare() error {
 	}
 	return nil
 }
+
+// reviewDue reports whether time alone may have changed the verdict on the endpoint.
+func (s *slot) reviewDue(now time.Time) bool { return !s.review.IsZero() && !now.Before(s.review) }

@@ -53,7 +53,7 @@ func (w *Watcher) poll(ctx context.Context, s *slot, b *body) time.Duration {
 		w.Log.Info().Str("endpoint", e.Name).Int("failures", s.row.Count).Msg("answers again")
 	}
 	s.good++
-	if !s.attentive && s.known && l.same && resp.Key() == s.key {
+	if !s.attentive && s.known && l.same && !s.reviewDue(now) && resp.Key() == s.key {
 		w.stats.unchanged.Add(1)
 		s.polled(now, &l, nil, s.usable)
 		if s.usable {
@@ -222,6 +222,7 @@ func (w *Watcher) step(ctx context.Context, s *slot, o rules.Observation, t *eve
 		}
 		s.fresh = out.Memory.Pending != nil
 		s.attentive = s.fresh || out.Attentive()
+		s.review = out.Review
 		return out.Look, nil
 	}
 	return 0, fmt.Errorf("committing a step of %s: %w", e.Name, state.ErrConflict)

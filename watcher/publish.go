@@ -9,7 +9,6 @@ import (
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/fetch"
 	"github.com/jwkswatch/jwkswatch/history"
-	"github.com/jwkswatch/jwkswatch/jwks"
 	"github.com/jwkswatch/jwkswatch/rules"
 	"github.com/jwkswatch/jwkswatch/state"
 )
@@ -96,41 +95,21 @@ func (c *composer) entry(i int) (state.Entry, error) {
 }
 
 func (c *composer) data(i int, f *rules.Finding, id string) event.Data {
-	d := event.Data{
-		Event: event.Facts{
-			Type: f.Type, Severity: f.Severity, SeverityID: int(f.Severity), Verdict: f.Verdict, Message: f.Message,
-			Reasons: f.Reasons, Count: f.Count, Confirmed: f.Confirmed,
-			ChangeSet: &event.ChangeSet{
-				ID:    c.w.IDs.ChangeSet(c.e.Name, c.next.Revision, c.rec.Digest, c.next.Digest),
-				Index: i, Total: len(c.out.Findings),
-			},
-			Condition: c.condition(i, f, id),
-		},
-		Endpoint:  c.endpoint(),
-		Rules:     []event.Rule{{ID: f.Rule.ID, Title: f.Rule.Title, Severity: f.Base}},
-		Judgement: event.Judgement{BaseSeverity: f.Base, Adjustments: f.Adjusted},
-		Key:       key(f.Key), PreviousKey: key(f.Previous),
-		Change:    f.Change,
-		Observed:  &event.Observed{After: event.AtOrNil(f.After), Before: event.At(f.At), Uncertain: c.uncertain(f)},
-		Snapshot:  c.snapshots(),
-		Transport: c.transport,
-		Details:   f.Details,
-		Standards: f.Rule.Standards,
-		Observer: event.Observer{
-			Name: c.by.Name, Vantage: text(c.by.Vantage), Version: c.by.Version,
-			ConfigDigest: c.by.ConfigDigest, RulesDigest: sum(rules.Digest(c.w.Book)),
-		},
+	d := f.Data()
+	d.Event.ChangeSet = &event.ChangeSet{
+		ID:    c.w.IDs.ChangeSet(c.e.Name, c.next.Revision, c.rec.Digest, c.next.Digest),
+		Index: i, Total: len(c.out.Findings),
 	}
-	if f.Evidence != nil {
-		d.Transport = f.Evidence // of the answer that first showed it
+	d.Event.Condition = c.condition(i, f, id)
+	d.Endpoint = c.endpoint()
+	d.Observed.Uncertain = c.uncertain(f)
+	d.Snapshot = c.snapshots()
+	if d.Transport == nil {
+		d.Transport = c.transport // else of the answer that first showed it
 	}
-	for j := range f.Keys { // Encode cuts the list, and says so
-		d.Keys = append(d.Keys, *key(&f.Keys[j]))
-	}
-	if f.Failure != nil {
-		d.Failure = &event.Failure{
-			Phase: f.Failure.Phase, Error: event.Text(f.Failure.Error), Count: f.Failure.Count, Since: event.At(f.Failure.Since),
-		}
+	d.Observer = event.Observer{
+		Name: c.by.Name, Vantage: text(c.by.Vantage), Version: c.by.Version,
+		ConfigDigest: c.by.ConfigDigest, RulesDigest: sum(rules.Digest(c.w.Book)),
 	}
 	return d
 }
@@ -182,26 +161,6 @@ func snapshot(m *history.Memory) *event.Snapshot {
 	}
 	d := m.Digests[len(m.Digests)-1]
 	return &event.Snapshot{Digest: sum(d.Sum), Keys: d.Keys, FirstObserved: event.At(d.At)}
-}
-
-// key describes a key without its material, in text that is safe to show.
-func key(f *rules.KeyFact) *event.Key {
-	if f == nil {
-		return nil
-	}
-	k := &f.Key
-	out := &event.Key{
-		Kid: event.TextOrNil(k.Kid), Kty: event.TextOrNil(k.Kty), Crv: event.TextOrNil(k.Crv),
-		Alg: event.TextOrNil(k.Alg), Use: event.TextOrNil(k.Use),
-		FirstSeen: event.AtOrNil(f.FirstSeen), LastSeen: event.AtOrNil(f.LastSeen),
-	}
-	if k.ID.Kind == jwks.Thumbprint {
-		out.Thumbprint = new(k.ID.String())
-	}
-	if k.Bits > 0 {
-		out.Bits = new(k.Bits)
-	}
-	return out
 }
 
 func text(s string) *string {

@@ -1,0 +1,4 @@
+package rules
+
+// bookOfRotation has the rules that judge how keys follow each other in time.
+func bookOfRotation() []Rule { return nil }

@@ -1,0 +1,35 @@
+package rules
+
+import "time"
+
+// Expect is what is declared of an endpoint. Zero fields declare nothing.
+type Expect struct {
+	Cadence       time.Duration // from one rotation to the next
+	Overlap       time.Duration // that the old and the new key stand together at least
+	TokenLifetime time.Duration // of the tokens of the issuer
+	MaxKeyAge     time.Duration
+	KeysMin       int // signing keys; KeysMax 0 declares nothing
+	KeysMax       int
+	Algs          []string // RFC 7518 names, that signing keys may have
+	Thumbprints   []string // that the first sight must not go beyond
+	NoLearning    bool     // habits of the issuer lower nothing
+}
+
+// Window is one opening of a change window: From is in it, To is not.
+type Window struct {
+	Name     string
+	From, To time.Time
+}
+
+// Approval is a change that was announced or accepted for the endpoint. Kid, Alg
+// and Use pin the key further; "" pins nothing.
+type Approval struct {
+	ID         string
+	Thumbprint string // RFC 7638, base64url
+	Kid        string
+	Alg, Use   string
+	From       time.Time
+	Until      time.Time
+	Reason     string // of the operator
+	By         string
+}

@@ -1,0 +1,7 @@
+package rules
+
+import "time"
+
+func (s *step) rotationPassing(*answer) {}
+
+func (s *step) rotationReview() time.Time { return time.Time{} }

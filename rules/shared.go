@@ -1,0 +1,3 @@
+package rules
+
+func (s *step) sharedFlaws(*answer) []Flaw { return nil }

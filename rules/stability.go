@@ -1,0 +1,7 @@
+package rules
+
+import "time"
+
+func (s *step) stabilityPassing(*answer) {}
+
+func (s *step) stabilityReview() time.Time { return time.Time{} }
