@@ -9,6 +9,7 @@ import (
 const (
 	MaxLearnedSPKIs = 16
 	MaxLearnedURIs  = 16
+	MaxLearnedWeak  = 16
 )
 
 // Learned is what was seen around the key set: where discovery led, which
@@ -26,6 +27,9 @@ type Learned struct {
 	Algs           []string
 	SignedMetadata bool
 	PKCE           bool
+	// Weak are the ways in which its documents were seen to protect less than
+	// before: servers that differ must not be told for each turn they take.
+	Weak []Value
 }
 
 // Value is one value and when it was seen.

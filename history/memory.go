@@ -171,7 +171,7 @@ func (m *Memory) Clone() *Memory {
 // Clone returns a copy that shares nothing that learning changes.
 func (l Learned) Clone() Learned {
 	l.URIs, l.SPKIs, l.Issuers = slices.Clone(l.URIs), slices.Clone(l.SPKIs), slices.Clone(l.Issuers)
-	l.Algs = slices.Clone(l.Algs)
+	l.Algs, l.Weak = slices.Clone(l.Algs), slices.Clone(l.Weak)
 	return l
 }
 

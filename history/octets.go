@@ -84,7 +84,7 @@ func octetsOfPending(p *Pending) int {
 
 func octetsOfLearned(l *Learned) int {
 	n := 400 + text(len(l.LeafSPKI)) + text(len(l.LeafIssuer)) + texts(l.Algs)
-	for _, list := range [][]Value{l.URIs, l.SPKIs, l.Issuers} {
+	for _, list := range [][]Value{l.URIs, l.SPKIs, l.Issuers, l.Weak} {
 		for _, v := range list {
 			n += 80 + text(len(v.Text))
 		}

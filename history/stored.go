@@ -103,6 +103,7 @@ type (
 		Algs           [][]byte  `json:"algs,omitempty"`
 		SignedMetadata bool      `json:"sm,omitempty"`
 		PKCE           bool      `json:"pkce,omitempty"`
+		Weak           []valueV1 `json:"weak,omitempty"`
 	}
 	valueV1 struct {
 		Text  []byte `json:"t"`

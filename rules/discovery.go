@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/history"
@@ -152,39 +153,52 @@ func shown(raw string) *string {
 	return event.TextOrNil(u.String())
 }
 
+// strongFor is how long a discovery document must have protected more before
+// protecting less is news again: servers behind one name may differ.
+const strongFor = 7 * 24 * time.Hour
+
+// The ways to protect less that are no algorithm.
+const (
+	signedMetadataDropped = "signed_metadata_dropped"
+	pkceDropped           = "pkce_dropped"
+)
+
+// weakness is one way in which a discovery document protects less than the one
+// before. alg is "" when it is none of algorithms.
+type weakness struct{ code, alg string }
+
+func (w weakness) id() string { return history.FlawID(w.code, w.alg) }
+
 // weaker lists what a discovery document protects less than the one before.
-func weaker(l *history.Learned, d *Discovery) []string {
+func weaker(l *history.Learned, d *Discovery) []weakness {
 	if !l.Discovered {
 		return nil
 	}
-	var codes []string
-	for _, alg := range gained(l, d) {
-		if strings.EqualFold(alg, "none") {
-			codes = append(codes, "none_advertised")
-		} else {
-			codes = append(codes, "hmac_advertised")
+	var out []weakness
+	for _, alg := range d.Algs {
+		switch {
+		case slices.Contains(l.Algs, alg):
+		case strings.EqualFold(alg, "none"):
+			out = append(out, weakness{"none_advertised", event.Text(alg)})
+		case len(alg) > 2 && strings.EqualFold(alg[:2], "HS"):
+			out = append(out, weakness{"hmac_advertised", event.Text(alg)})
 		}
 	}
 	if l.SignedMetadata && !d.SignedMetadata {
-		codes = append(codes, "signed_metadata_dropped")
+		out = append(out, weakness{code: signedMetadataDropped})
 	}
 	if l.PKCE && !d.PKCE {
-		codes = append(codes, "pkce_dropped")
-	}
-	slices.Sort(codes)
-	return slices.Compact(codes)
-}
-
-// gained lists the weak algorithms that were not advertised before.
-func gained(l *history.Learned, d *Discovery) []string {
-	var out []string
-	for _, alg := range d.Algs {
-		weak := strings.EqualFold(alg, "none") || len(alg) > 2 && strings.EqualFold(alg[:2], "HS")
-		if weak && !slices.Contains(l.Algs, alg) {
-			out = append(out, event.Text(alg))
-		}
+		out = append(out, weakness{code: pkceDropped})
 	}
 	return out
+}
+
+// newlyWeak leaves out of the weaknesses those that were seen of late.
+func newlyWeak(l *history.Learned, list []weakness, at time.Time) []weakness {
+	return slices.DeleteFunc(list, func(w weakness) bool {
+		i := slices.IndexFunc(l.Weak, func(v history.Value) bool { return v.Text == w.id() })
+		return i >= 0 && at.Sub(l.Weak[i].Last) < strongFor
+	})
 }
 
 func weakened(c *Case) []Finding {
@@ -192,13 +206,22 @@ func weakened(c *Case) []Finding {
 		return nil
 	}
 	d := c.Facts.Discovery
-	codes := weaker(&c.Before.Learned, d)
-	if len(codes) == 0 {
+	list := newlyWeak(&c.Before.Learned, weaker(&c.Before.Learned, d), c.At)
+	if len(list) == 0 {
 		return nil
 	}
+	var codes, algs []string
+	for _, w := range list {
+		codes = append(codes, w.code)
+		if w.alg != "" {
+			algs = append(algs, w.alg)
+		}
+	}
+	slices.Sort(codes)
+	codes = slices.Compact(codes)
 	f := Finding{When: c.When, Confirmed: c.Seen.Agreed > 1, Reasons: codes}
 	f.Details = &event.DiscoveryWeakenedDetails{
-		Codes: codes, Document: event.Text(d.Document), Algs: orEmpty(capped(gained(&c.Before.Learned, d))), Confirmation: c.Seen,
+		Codes: codes, Document: event.Text(d.Document), Algs: orEmpty(capped(algs)), Confirmation: c.Seen,
 	}
 	f.Message = c.message(&f, "", "the discovery document protects less than before: "+strings.ReplaceAll(strings.Join(codes, ", "), "_", " "),
 		"clients that follow it accept more")

@@ -240,6 +240,37 @@ func TestDiscoveryThatProtectsLess(t *testing.T) {
 	})
 }
 
+// TestUnequalDiscoveryIsToldOnce lets two servers take turns with documents of
+// which one protects less, and then the same happen after a week of peace.
+func TestUnequalDiscoveryIsToldOnce(t *testing.T) {
+	t.Parallel()
+	says := func(pkce bool, algs ...string) play {
+		return func(s *sim) {
+			discovers("https://idp.example", "https://idp.example/keys", algs...)(s)
+			shows(func(f *rules.Facts) { f.Discovery.PKCE = pkce })(s)
+		}
+	}
+	a := polls(doc("A:a"))
+	s := newSim(t)
+	scene(says(true, "RS256"), a)(s)
+	for range 20 {
+		scene(says(false, "RS256", "none"), a, says(true, "RS256"), a)(s)
+	}
+	if n := len(s.openings(event.DiscoveryWeakened)); n != 1 {
+		t.Errorf("told %d times while documents take turns", n)
+	}
+	s.wait(7*24*time.Hour - 4*time.Minute)
+	scene(says(false, "RS256", "none"), a, says(true, "RS256"), a)(s)
+	if n := len(s.openings(event.DiscoveryWeakened)); n != 1 {
+		t.Errorf("told %d times: a turn within a week is no news", n)
+	}
+	s.wait(7 * 24 * time.Hour)
+	scene(says(false, "RS256", "none"), a)(s)
+	if n := len(s.openings(event.DiscoveryWeakened)); n != 2 {
+		t.Errorf("told %d times: after a week of peace it is news", n)
+	}
+}
+
 // TestManyKeySetsAreForgottenInOrder lets discovery lead to another host at each
 // poll, as hostile issuers can and one real provider does with three.
 func TestManyKeySetsAreForgottenInOrder(t *testing.T) {

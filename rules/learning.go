@@ -26,7 +26,7 @@ func ofWay(t event.Type) bool {
 
 // novel reports whether the way of the answer is news: a claim as any other.
 func (s *step) novel(x *answer) bool {
-	return s.learns(x) && novel(s.m, s.p, x.facts)
+	return s.learns(x) && novel(s.m, s.p, x.facts, x.at)
 }
 
 // learns reports whether the way of the answer counts: not before a baseline,
@@ -68,11 +68,9 @@ func (s *step) settle() {
 // seen again.
 func sameLearned(a, b history.Learned, at time.Time) bool {
 	if !sameValues(a.URIs, b.URIs) || !sameValues(a.SPKIs, b.SPKIs) || !sameValues(a.Issuers, b.Issuers) ||
+		!sameValues(a.Weak, b.Weak) ||
 		a.Discovered != b.Discovered || !slices.Equal(a.Algs, b.Algs) || a.SignedMetadata != b.SignedMetadata || a.PKCE != b.PKCE {
 		return false
-	}
-	if history.Newest(a.URIs) != history.Newest(b.URIs) {
-		return false // a restart goes on with the newest
 	}
 	if history.Newest(a.URIs) != history.Newest(b.URIs) {
 		return false // after a restart the last one is asked when discovery is away

@@ -50,7 +50,7 @@ func TestNovelIsWhatARuleSpeaksOf(t *testing.T) {
 		now = now.Add(time.Minute)
 		f := way()
 		found := speak(&Case{Policy: p, When: When{now, now}, Before: m, Facts: f})
-		if got := novel(m, p, f); got != (len(found) > 0) {
+		if got := novel(m, p, f, now); got != (len(found) > 0) {
 			t.Fatalf("novel is %v, told %d: %+v of %+v", got, len(found), m.Learned, f)
 		}
 		if len(found) > 0 {
@@ -66,7 +66,7 @@ func TestNovelIsWhatARuleSpeaksOf(t *testing.T) {
 		if history.Knows(m.Learned.URIs, "https://lost.test/") {
 			t.Fatal("a document that could not be had was learned")
 		}
-		if novel(m, p, f) {
+		if novel(m, p, f, now) {
 			t.Fatalf("still novel: %+v of %+v", m.Learned, f)
 		}
 		if f.Discovery != nil && len(f.Discovery.Algs) > 0 {
@@ -79,7 +79,7 @@ func TestNovelIsWhatARuleSpeaksOf(t *testing.T) {
 	if news < 500 {
 		t.Errorf("only %d of 5000 had news", news)
 	}
-	if novel(m, p, nil) || len(speak(&Case{Policy: p, Before: m})) > 0 || len(speak(&Case{Policy: p, Facts: way()})) > 0 {
+	if novel(m, p, nil, now) || len(speak(&Case{Policy: p, Before: m})) > 0 || len(speak(&Case{Policy: p, Facts: way()})) > 0 {
 		t.Error("told without facts, or without a past")
 	}
 }

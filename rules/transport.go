@@ -253,12 +253,13 @@ func inRenewal(l *history.Learned, at time.Time) bool {
 
 // novel reports whether the way of an answer shows what was never seen: then a
 // rule of the way would speak.
-func novel(m *history.Memory, p Policy, f *Facts) bool {
+func novel(m *history.Memory, p Policy, f *Facts, at time.Time) bool {
 	if f == nil {
 		return false
 	}
 	l := &m.Learned
-	return newLeaf(l, f) || believed(p, f.Discovery) && (newURI(l, f.Discovery) || len(weaker(l, f.Discovery)) > 0)
+	return newLeaf(l, f) || believed(p, f.Discovery) &&
+		(newURI(l, f.Discovery) || len(newlyWeak(l, weaker(l, f.Discovery), at)) > 0)
 }
 
 // learn takes in what the way of an answer showed. A discovery document that is
@@ -272,6 +273,9 @@ func learn(m *history.Memory, p Policy, f *Facts, at time.Time) {
 	}
 	if d := f.Discovery; believed(p, d) {
 		l.URIs = history.Met(l.URIs, d.JWKSURI, at, history.MaxLearnedURIs)
+		for _, w := range weaker(l, d) {
+			l.Weak = history.Met(l.Weak, w.id(), at, history.MaxLearnedWeak)
+		}
 		l.Discovered, l.Algs, l.SignedMetadata, l.PKCE = true, slices.Clone(d.Algs), d.SignedMetadata, d.PKCE
 	}
 }
