@@ -44,13 +44,14 @@ func (m *Memory) Encode() ([]byte, error) {
 		out.Flips = append(out.Flips, ms(t))
 	}
 	for _, c := range m.Conditions {
-		n := conditionV1{c.ID, c.Type, packAll(c.Flaws), ms(c.OpenedAt), c.OpenedBy, c.Severity, nil, c.Details, c.Rule}
+		n := conditionV1{c.ID, c.Type, packAll(c.Flaws), ms(c.OpenedAt), c.OpenedBy, c.Severity, nil, c.Details, c.Rule, c.Untold}
 		if c.Key != nil {
 			n.Key = new(packKey(c.Key))
 		}
 		out.Conditions = append(out.Conditions, n)
 	}
 	out.Pending, out.Learned, out.Shown = packPending(m.Pending), packLearned(&m.Learned), ms(m.Shown)
+	out.Flood = m.Flood.pack()
 	return json.Marshal(out)
 }
 
@@ -89,13 +90,14 @@ func Decode(b []byte) (*Memory, error) {
 		m.Flips = append(m.Flips, when(t))
 	}
 	for _, c := range in.Conditions {
-		n := &Condition{c.ID, c.Type, unpackAll(c.Flaws), when(c.OpenedAt), c.OpenedBy, c.Severity, nil, c.Details, c.Rule}
+		n := &Condition{c.ID, c.Type, unpackAll(c.Flaws), when(c.OpenedAt), c.OpenedBy, c.Severity, nil, c.Details, c.Rule, c.Untold}
 		if c.Key != nil {
 			n.Key = new(r.key(*c.Key))
 		}
 		m.Conditions = append(m.Conditions, n)
 	}
 	m.Pending, m.Learned, m.Shown = r.pending(in.Pending), unpackLearned(in.Learned), when(in.Shown)
+	m.Flood = in.Flood.unpack()
 	if r.err != nil {
 		return nil, r.err
 	}

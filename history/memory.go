@@ -48,6 +48,7 @@ type Memory struct {
 	Conditions []*Condition
 	Pending    *Pending
 	Learned    Learned
+	Flood      Flood
 	// Shown is the last good poll that showed keys, while the answers since
 	// hold none; else zero. The polls between were good, and showed nothing.
 	Shown time.Time
@@ -100,6 +101,9 @@ type Condition struct {
 	Key      *jwks.Key
 	Details  []byte // of the opening, JSON
 	Rule     string // that opened it
+	// Untold says that its opening was withheld: it has no id yet, and is told
+	// when there is room again.
+	Untold bool
 }
 
 // Pending are claims of one answer that wait for a second look. It is stored
@@ -165,6 +169,7 @@ func (m *Memory) Clone() *Memory {
 	}
 	c.Pending = m.Pending.clone()
 	c.Learned = m.Learned.Clone()
+	c.Flood.Withheld = slices.Clone(m.Flood.Withheld)
 	return &c
 }
 

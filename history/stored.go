@@ -20,6 +20,7 @@ type (
 		Pending    *pendingV1    `json:"pend,omitempty"`
 		Learned    *learnedV1    `json:"learn,omitempty"`
 		Shown      int64         `json:"shown,omitzero"`
+		Flood      *floodV1      `json:"flood,omitempty"`
 	}
 	keyV1 struct {
 		ID       []byte     `json:"i"`
@@ -72,6 +73,7 @@ type (
 		Key      *keyV1   `json:"key,omitempty"`
 		Details  []byte   `json:"det,omitempty"`
 		Rule     string   `json:"rule,omitempty"`
+		Untold   bool     `json:"untold,omitempty"`
 	}
 	pendingV1 struct {
 		At       int64      `json:"at"`

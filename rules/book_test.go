@@ -83,6 +83,7 @@ var scenes = map[string]struct{ fires, quiet play }{
 func TestEachRuleFiresAndStaysQuiet(t *testing.T) {
 	scenes := maps.Clone(scenes)
 	maps.Copy(scenes, wayScenes())
+	maps.Copy(scenes, floodScenes)
 	for _, r := range rules.Book() {
 		t.Run(r.ID, func(t *testing.T) {
 			sc, ok := scenes[r.ID]

@@ -18,6 +18,12 @@ func bookOfWay() []Rule {
 			Standards: monitoring(),
 		},
 		{
+			ID: "endpoint-noisy", Type: event.EndpointNoisy, Judge: endpointNoisy,
+			Title: "An endpoint has more to tell than anyone can read", Severity: event.SeverityMedium, Verdict: event.Unexpected,
+			Why:       "Who floods the pager hides something in it. What is withheld is counted, by type and worst severity.",
+			Standards: standards("T1562"),
+		},
+		{
 			ID: "endpoint-dangling", Type: event.EndpointDangling, Observe: dangling,
 			Title: "The host exists no more in DNS", Severity: event.SeverityHigh, Verdict: event.Unexpected,
 			Why:       "Whoever registers the name serves the keys that tokens are verified with.",

@@ -161,7 +161,11 @@ func (s *step) closeAll(c *Case, over []*history.Condition) {
 		rest = rest[1:]
 		return true
 	})
-	c.closed = append(c.closed, over...)
+	for _, o := range over {
+		if !o.Untold { // whose opening nobody heard of
+			c.closed = append(c.closed, o)
+		}
+	}
 	s.held = nil
 	s.out.Store = true
 }
@@ -186,5 +190,5 @@ func (s *step) judge(c *Case) {
 		s.m.Conditions = append(s.m.Conditions, f.Condition)
 		s.held, s.out.Store = nil, true
 	}
-	s.out.Findings = append(s.out.Findings, found...)
+	s.out.Findings = append(s.out.Findings, s.bounded(found)...)
 }

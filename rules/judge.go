@@ -80,6 +80,9 @@ func findings(book []Rule, c *Case) []Finding {
 	for _, cond := range c.closed {
 		out = append(out, closed(book, c, cond))
 	}
+	for _, cond := range c.late {
+		out = append(out, late(book, c, cond))
+	}
 	for i := range out {
 		out[i].When = out[i].or(c.When)
 		out[i].Evidence = c.evidence(&out[i])

@@ -14,7 +14,7 @@ func (s *step) passing(x *answer) {
 // zero for never.
 func (s *step) review() time.Time {
 	var next time.Time
-	for _, t := range [...]time.Time{s.stabilityReview(), s.rotationReview(), s.healthReview(), s.declaredReview()} {
+	for _, t := range [...]time.Time{s.stabilityReview(), s.rotationReview(), s.healthReview(), s.declaredReview(), s.floodReview()} {
 		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
 			next = t
 		}

@@ -56,7 +56,7 @@ func join(list []Finding, places []int) Finding {
 
 func groupOf(f *Finding) string {
 	switch {
-	case f.Type == event.KeyPrivate, f.Type == event.KeyMutated:
+	case f.Type == event.KeyPrivate, f.Type == event.KeyMutated, f.late:
 		return ""
 	case f.Key == nil && len(f.opens) == 0 && !f.Closing:
 		return ""

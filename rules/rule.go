@@ -80,6 +80,10 @@ type Case struct {
 	Old      []jwks.Key         // the old document, when nothing else is remembered
 	Failure  *Failure           // of the poll, when it failed; of the discovery, when that did
 
+	noise         *event.EndpointNoisyDetails // of what is withheld, to be told
+	noiseSeverity event.Severity
+
+	late   []*history.Condition // that were withheld when they opened
 	closed []*history.Condition
 	open   []*history.Condition // that stand while the case is judged
 	looks  []*answer            // that the case stands on, the older one first
@@ -173,6 +177,7 @@ type Finding struct {
 	When
 
 	opens []string // the flaws of the condition that it opens
+	late  bool     // of a condition that was withheld when it opened
 }
 
 // Sight is one poll as the rules of the way see it.

@@ -79,6 +79,7 @@ func Step(book []Rule, before *history.Memory, o Observation, p Policy) Outcome 
 			s.passing(x)
 		}
 	}
+	s.noisy()
 	s.out.Review = s.review()
 	s.settle()
 	s.out.Memory = s.m
