@@ -215,6 +215,8 @@ func byType(f *field) (good, bad []string) {
 		return []string{"true", "false"}, []string{"yes", "no", "on", "True", "1", "0", ""}
 	case f.one.typ == "duration":
 		return []string{"1s", "90s", "1h30m", "1000ms", "9999d", "1d0h0m1s"}, []string{"0s", "999ms", "60", "1m1h", "1h60m", "01s", "1.5s", "-1s", "1 s", "", "10000d"}
+	case f.one.typ == "number":
+		return []string{"10", "60", "100000", "100"}, []string{"9", "100001", "0", "-60", "60.5", "060", "1e3", "many", ""}
 	case f.one.typ == "size":
 		return []string{"1024", "1KiB", "64MiB", "65536KiB", "67108864"}, []string{"1023", "0", "65MiB", "1GiB", "01024", "1KB", "1.5MiB", "67108865", "", "-1024"}
 	case f.one.typ == "name":

@@ -146,10 +146,10 @@ func (s *State) fields(d *decoder) []field {
 }
 
 // defaults of poll, and for an endpoint where they come from.
-type defaults struct{ interval, timeout, maxBody, proxy, from string }
+type defaults struct{ interval, timeout, maxBody, maxEvents, proxy, from string }
 
 func pollDefaults() defaults {
-	return defaults{interval: "1m", timeout: "15s", maxBody: "4MiB", proxy: proxyNone}
+	return defaults{interval: "1m", timeout: "15s", maxBody: "4MiB", maxEvents: "60", proxy: proxyNone}
 }
 
 func (p *Poll) fields(def defaults) []field {
@@ -157,6 +157,7 @@ func (p *Poll) fields(def defaults) []field {
 		{key: "interval", def: def.interval, doc: "Time between two polls. At least 1s.", one: durationOf(&p.Interval, time.Second)},
 		{key: "timeout", def: def.timeout, doc: "Of one whole request. At least 1s.", one: durationOf(&p.Timeout, time.Second)},
 		{key: "max_body", def: def.maxBody, doc: "Largest answer that is read, 1KiB to 64MiB.", one: sizeOf(&p.MaxBody, 1<<10, 64<<20)},
+		{key: "max_events", def: def.maxEvents, doc: "Events an hour that an endpoint may tell one by one, 10 to 100000. Ten more of high and ten more of critical severity always pass; the rest is counted in `endpoint.noisy`.", one: countOf(&p.MaxEvents, 10, 100_000)},
 		{key: "proxy", def: def.proxy, doc: "`http://host:port` or `https://host:port`, without credentials. The proxy resolves and connects: behind it no address can be guarded or seen.", one: proxyOf(&p.Proxy)},
 	}
 	if def.from != "" {

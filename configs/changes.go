@@ -114,6 +114,7 @@ func loosened(was, is *Endpoint) []string {
 	say(was.Proxy == "" && is.Proxy != "", "a proxy stands before it, and its addresses are no longer guarded")
 	say(is.Interval > was.Interval, "interval is raised from %s to %s", formatDuration(was.Interval), formatDuration(is.Interval))
 	say(is.MaxBody < was.MaxBody, "max_body is lowered from %s to %s", formatSize(was.MaxBody), formatSize(is.MaxBody))
+	say(is.MaxEvents < was.MaxEvents, "max_events is lowered from %d to %d an hour", was.MaxEvents, is.MaxEvents)
 	return out
 }
 

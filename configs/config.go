@@ -75,7 +75,9 @@ type Poll struct {
 	Interval time.Duration // at least 1 s
 	Timeout  time.Duration // of a whole request, at least 1 s
 	MaxBody  int64         // octets, 1 KiB to 64 MiB
-	Proxy    string        // http://host:port or https://host:port; "" for none
+	// MaxEvents is how many events an hour an endpoint may tell one by one.
+	MaxEvents int64
+	Proxy     string // http://host:port or https://host:port; "" for none
 }
 
 // Endpoint is one thing to watch. Its identity is its name. It has an Issuer,

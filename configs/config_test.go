@@ -59,10 +59,10 @@ func TestMinimalIsFilledWithDefaults(t *testing.T) {
 	got.Digest, got.Fingerprint, got.Files, got.origins = [32]byte{}, [32]byte{}, nil, nil
 	want := &Config{
 		State: State{Path: "/var/lib/jwkswatch/jwkswatch.db", Retain: 400 * 24 * time.Hour},
-		Poll:  Poll{Interval: time.Minute, Timeout: 15 * time.Second, MaxBody: 4 << 20},
+		Poll:  Poll{Interval: time.Minute, Timeout: 15 * time.Second, MaxBody: 4 << 20, MaxEvents: 60},
 		Endpoints: []Endpoint{{
 			Name: "corp-idp", JWKSURI: "https://login.corp.example/.well-known/jwks.json", Tier: "standard", Redirects: "none",
-			Poll: Poll{Interval: time.Minute, Timeout: 15 * time.Second, MaxBody: 4 << 20},
+			Poll: Poll{Interval: time.Minute, Timeout: 15 * time.Second, MaxBody: 4 << 20, MaxEvents: 60},
 		}},
 		Sinks:    []Sink{{Name: "stdout", Type: TypeLog, From: FromNow, Format: "cloudevents"}},
 		Observer: Observer{Name: "jwkswatch", Heartbeat: time.Minute},

@@ -151,6 +151,9 @@ func (e *Endpoint) inherit(p *Poll) {
 	if e.MaxBody == 0 {
 		e.MaxBody = p.MaxBody
 	}
+	if e.MaxEvents == 0 {
+		e.MaxEvents = p.MaxEvents
+	}
 	if e.Proxy == "" {
 		e.Proxy = p.Proxy
 	}

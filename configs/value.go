@@ -208,6 +208,27 @@ func sizeOf(p *int64, least, most int64) *binding {
 	}}
 }
 
+// countOf is a plain number from least to most.
+func countOf(p *int64, least, most int64) *binding {
+	show := func() string {
+		if *p == 0 {
+			return ""
+		}
+		return strconv.FormatInt(*p, 10)
+	}
+	sh := func() shape {
+		return shape{pattern: between(least, most), plain: []string{"integer"}, least: least, most: most}
+	}
+	return &binding{typ: "number", shape: sh, show: show, set: func(s string) *refusal {
+		v, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || v < least || v > most || s != strconv.FormatInt(v, 10) {
+			return refused(fmt.Sprintf("wants a number from %d to %d", least, most), "decimal digits, without a unit")
+		}
+		*p = v
+		return nil
+	}}
+}
+
 // parseSize reads octets, plain or in KiB, MiB or GiB.
 func parseSize(s string) (int64, bool) {
 	shift := 0

@@ -191,7 +191,7 @@ func TestNewDetails(t *testing.T) {
 		if d == nil || d.Kind() != reflect.Pointer {
 			t.Errorf("%s has details %v", typ, d)
 		}
-		if other, ok := seen[d]; ok {
+		if other, ok := seen[d]; ok && d != reflect.TypeFor[*event.ApprovalDetails]() { // four moments of one thing
 			t.Errorf("%s and %s share %v", typ, other, d)
 		}
 		seen[d] = typ

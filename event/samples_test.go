@@ -53,6 +53,8 @@ func samples() []sample {
 	add("endpoint.unreachable.closed", closed(endpointUnreachable(),
 		"partner-keys: reachable again (2 polls in a row), since 19:20 UTC; blind for 36 minutes, a change in them may have been missed"))
 	add("endpoint.unreachable.discovery", discoveryUnreachable())
+	historySamples(add)
+	healthSamples(add)
 	waySamples(add)
 	agentSamples(add)
 	return list

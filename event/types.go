@@ -93,13 +93,18 @@ const (
 func Types() []Type {
 	return []Type{
 		BaselineEstablished,
-		KeyAdded, KeyRemoved, KeyMutated, KeyRelabelled, KeyAltered, KeyReencoded,
-		KeyCertificateChanged, KeyReappeared, KeyKidReused, KeyPrivate, KeyUnparseable,
-		SetReplaced, SetEmptied, SetAmbiguous,
+		KeyAdded, KeyRemoved, KeyMutated, KeyRelabelled, KeyAltered, KeyReencoded, KeyCertificateChanged,
+		KeyReappeared, KeyKidReused, KeyEphemeral, KeyPrivate, KeyCompromised, KeyWeak, KeyShared,
+		KeyCertificateInvalid, KeyUnparseable, KeyOverage,
+		SetReplaced, SetEmptied, SetRolledBack, SetUnstable, SetSplit, SetAmbiguous, SetBreaksVerifiers,
+		SetOversized, SetNoSigningKeys, SetCountUnexpected,
+		RotationNoOverlap, RotationCompleted, RotationRemovedEarly, RotationOffCadence, RotationOverdue,
+		RotationMissed, RotationApprovedChange,
 		DocumentInvalid, EndpointUnreachable, EndpointDangling, EndpointRedirected, EndpointCertificateChanged,
-		EndpointTLSInvalid, EndpointCachePolicy, EndpointContentType,
-		DiscoveryMoved, DiscoveryIssuerMismatch, DiscoveryWeakened,
+		EndpointTLSInvalid, EndpointCachePolicy, EndpointContentType, EndpointNoisy,
+		DiscoveryMoved, DiscoveryIssuerMismatch, DiscoveryWeakened, DiscoveryEndpointMoved,
 		AgentStarted, AgentStopped, AgentHeartbeat, AgentConfigChanged, AgentDegraded, AgentGap,
+		ApprovalGranted, ApprovalRevoked, ApprovalExpired, ApprovalUsed,
 	}
 }
 

@@ -14,10 +14,12 @@ import (
 // Bounds of what one endpoint may tell. No bound is shared between endpoints:
 // who floods silences nobody else.
 const (
-	floodPeriod  = time.Hour
-	floodRegular = 60 // events in a period
-	floodSpared  = 10 // more of high, and as many of critical severity
-	noisyFor     = 10 * time.Minute
+	// MaxEvents in a period may be told one by one, unless the policy says
+	// otherwise.
+	MaxEvents   = 60
+	floodPeriod = time.Hour
+	floodSpared = 10 // more of high, and as many of critical severity
+	noisyFor    = 10 * time.Minute
 )
 
 // bounded lets through what the endpoint may tell and counts the rest. The
@@ -57,7 +59,7 @@ func (s *step) room(severity event.Severity) bool {
 	fl, now := &s.m.Flood, s.o.At
 	return severity == event.SeverityCritical && fl.Critical.Take(now, floodSpared, floodPeriod) ||
 		severity == event.SeverityHigh && fl.High.Take(now, floodSpared, floodPeriod) ||
-		fl.Regular.Take(now, floodRegular, floodPeriod)
+		fl.Regular.Take(now, cmp.Or(s.p.MaxEvents, MaxEvents), floodPeriod)
 }
 
 // noisy tells that something is withheld, and of what severity at most, as soon
@@ -134,7 +136,7 @@ func endpointNoisy(c *Case) []Finding {
 	return []Finding{{
 		Severity: c.noiseSeverity, Details: c.noise, opens: []string{history.FlawID(string(event.EndpointNoisy))},
 		Message: short(fmt.Sprintf("%s: more than %d events in an hour: the rest is counted for %d minutes; show the endpoint to see what it serves",
-			c.Policy.Endpoint, floodRegular, int(noisyFor/time.Minute))),
+			c.Policy.Endpoint, cmp.Or(c.Policy.MaxEvents, MaxEvents), int(noisyFor/time.Minute))),
 	}}
 }
 

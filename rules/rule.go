@@ -51,6 +51,9 @@ type Policy struct {
 	Tier     string // low, standard or critical
 	Group    string // endpoints of one group may share keys; "" for none
 	Expect   Expect
+	// MaxEvents is how many events an hour the endpoint may tell one by one; 0
+	// means MaxEvents.
+	MaxEvents int
 	// Windows are the change windows of the endpoint, Approvals what was announced
 	// for it.
 	Windows   []Window

@@ -136,7 +136,7 @@ func prepare(endpoints []Endpoint) ([]*Endpoint, error) {
 // same reports whether polling a is polling b: what differs at most is told in
 // events and has no part in how they come about.
 func same(a, b *Endpoint) bool {
-	return a.Interval == b.Interval && a.Tier == b.Tier && sameWay(a, b)
+	return a.Interval == b.Interval && a.Tier == b.Tier && a.MaxEvents == b.MaxEvents && sameWay(a, b)
 }
 
 // sameWay reports whether a and b ask the same of the same.

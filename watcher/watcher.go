@@ -44,6 +44,9 @@ type Endpoint struct {
 	Owner    string
 	Group    string
 	Labels   map[string]string
+	// MaxEvents is how many events an hour may be told one by one; 0 means
+	// rules.MaxEvents.
+	MaxEvents int
 
 	host, site string // of Target.URL
 }

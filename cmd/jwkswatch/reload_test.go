@@ -36,7 +36,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	file := dir + "/jwkswatch.yaml"
 	configure := func(round int) {
 		var b strings.Builder
-		fmt.Fprintf(&b, "state: { path: %s/state.db }\npoll: { interval: 1s }\nobserver: { name: soc-1, heartbeat: off }\nendpoints:\n", dir)
+		fmt.Fprintf(&b, "state: { path: %s/state.db }\npoll: { interval: 1s, max_events: 100000 }\nobserver: { name: soc-1, heartbeat: off }\nendpoints:\n", dir)
 		for i := range all {
 			interval := "1s"
 			if i%4 == 0 && round%2 == 1 {

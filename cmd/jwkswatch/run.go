@@ -135,5 +135,6 @@ func endpoint(e configs.Endpoint) (watcher.Endpoint, error) {
 	}
 	return watcher.Endpoint{
 		Name: e.Name, Issuer: e.Issuer, Target: t, Interval: e.Interval, Tier: e.Tier, Owner: e.Owner, Group: e.Group, Labels: e.Labels,
+		MaxEvents: int(e.MaxEvents),
 	}, nil
 }

@@ -15,7 +15,7 @@ import (
 func config(dir, url, nats string) string {
 	return fmt.Sprintf(`
 state: { path: %s/state.db }
-poll: { interval: 1s, timeout: 5s }
+poll: { interval: 1s, timeout: 5s, max_events: 100000 } # every change is counted
 endpoints:
   - name: corp-idp
     jwks_uri: %s
