@@ -77,7 +77,20 @@ func excerptOf(s string) string {
 	return s
 }
 
-func quoteKey(n *yaml.Node) string { return strconv.Quote(excerptOf(n.Value)) }
+// quoteKey names a key that is none of ours. Problems of a reload are published:
+// what does not look like a key may be a line of a file that was never meant to
+// be read as one, and is not repeated.
+func quoteKey(n *yaml.Node) string {
+	if len(n.Value) == 0 || len(n.Value) > longestKey || strings.IndexFunc(n.Value, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("_-.", r))
+	}) >= 0 {
+		return "that is no name"
+	}
+	return strconv.Quote(n.Value)
+}
+
+// longestKey is more than any key of the catalogue has, in octets.
+const longestKey = 40
 
 // defaults sets the default of each field.
 func (d *decoder) defaults(fields []field) {
@@ -116,7 +129,7 @@ func (d *decoder) mapping(v value, what string, fields []field) map[string]value
 		case !f.built():
 			d.fail(member, true, key+" is not supported by this version", f.hint)
 		default:
-			member.hide = member.hide || f.one != nil && f.one.hide
+			member.hide = member.hide || f.one != nil && f.one.hide || f.table != nil && f.table.hide
 			d.field(f, member)
 		}
 		at[key] = member

@@ -2,10 +2,13 @@ package configs
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Options are what the reader takes from outside. The zero value is the real
@@ -140,13 +143,27 @@ func (d *decoder) told() Errors {
 	return d.errs
 }
 
+var errNotRegular = errors.New("not a regular file")
+
 // readFile reads one octet over the largest cap, so that the reader sees that
 // there is more.
+//
+// Only a regular file is read: to open a named pipe, or to read a terminal, waits
+// for somebody who may never come, and a reload that waits is a watcher nobody
+// can steer.
 func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	switch info, err := f.Stat(); {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, &fs.PathError{Op: "read", Path: path, Err: syscall.EISDIR}
+	case !info.Mode().IsRegular():
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errNotRegular}
+	}
 	return io.ReadAll(io.LimitReader(f, MaxFile+1))
 }

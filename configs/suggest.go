@@ -2,10 +2,7 @@ package configs
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
-
-	"github.com/jwkswatch/jwkswatch/event"
 )
 
 // nearest returns the candidate that s was probably meant to be, "" when none
@@ -86,7 +83,7 @@ func (d *decoder) unknown(v value, what string, fields []field) {
 		}
 		hint = "known keys: " + strings.Join(built, ", ")
 	}
-	d.fail(v, true, fmt.Sprintf("unknown key %s in %s", strconv.Quote(event.Text(excerptOf(key))), what), hint)
+	d.fail(v, true, fmt.Sprintf("unknown key %s in %s", quoteKey(v.key), what), hint)
 }
 
 // places lists where in the catalogue a key stands.

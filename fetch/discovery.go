@@ -83,6 +83,7 @@ func (t Target) Discovered(uri string) (Target, error) {
 	if err := d.Prepare(); err != nil {
 		return Target{}, err
 	}
+	d.masked = scrub(d.masked, t) // the server chose this URL, and knows our headers
 	return d, nil
 }
 

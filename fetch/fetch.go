@@ -244,7 +244,7 @@ func (c *Client) CloseIdle() {
 func receive(t *Target, answer *http.Response, buf []byte, r *Response) error {
 	defer answer.Body.Close()
 	*r = Response{Status: answer.StatusCode, URL: t.masked, asked: t.URL}
-	r.headers(answer.Header)
+	r.headers(answer.Header, *t)
 	if r.Redirect = redirect(t, answer.StatusCode, answer.Header); r.Redirect != nil {
 		r.Location = r.Redirect.Location
 	}

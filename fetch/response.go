@@ -83,7 +83,10 @@ func (r *Response) Key() [32]byte {
 	return sha256.Sum256(b)
 }
 
-func (r *Response) headers(h http.Header) {
+// headers keeps what the headers say. A server may send back what the request
+// brought: secrets of the target are taken out.
+func (r *Response) headers(h http.Header, t Target) {
+	fact := func(h http.Header, canonical string) string { return scrub(fact(h, canonical), t) }
 	r.ETag = fact(h, "Etag")
 	r.CacheControl = fact(h, "Cache-Control")
 	r.ContentType = fact(h, "Content-Type")
@@ -93,7 +96,7 @@ func (r *Response) headers(h http.Header) {
 	r.LastModified = fact(h, "Last-Modified")
 	r.RetryAfter = fact(h, "Retry-After")
 	if location := h.Get("Location"); location != "" {
-		r.Location = event.Text(MaskURL(location))
+		r.Location = event.Text(scrub(MaskURL(location), t))
 	}
 	r.freshness()
 }

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -106,10 +107,41 @@ func TestFreshness(t *testing.T) {
 		{"soon", "max-age=0", evidence{}},
 	} {
 		var r Response
-		r.headers(http.Header{"Age": {test.age}, "Cache-Control": {test.cacheControl}})
+		r.headers(http.Header{"Age": {test.age}, "Cache-Control": {test.cacheControl}}, Target{})
 		if got := (evidence{r.AgeSeconds, r.HasAge, r.StaleWhileRevalidate, r.Stale}); got != test.want {
 			t.Errorf("Age %q, %q: %+v, want %+v", test.age, test.cacheControl, got, test.want)
 		}
+	}
+}
+
+// TestWhatWeSentIsNotEvidence holds that a server which sends back what a request
+// brought puts no secret into evidence.
+func TestWhatWeSentIsNotEvidence(t *testing.T) {
+	t.Parallel()
+	const secret = "TOPSECRETVALUE"
+	asked := Target{URL: "https://idp.example/keys?sig=QUERYSECRET", Header: http.Header{"X-Api-Key": {secret}, "Authorization": {"Bearer " + secret + "2"}}}
+	echo := "x " + secret + " QUERYSECRET"
+	var r Response
+	h := http.Header{}
+	for _, name := range []string{"Etag", "Cache-Control", "Content-Type", "Content-Encoding", "Age", "Date", "Last-Modified", "Retry-After", "Location"} {
+		h.Set(name, echo)
+	}
+	r.headers(h, asked)
+	if told := fmt.Sprintf("%+v", r); strings.Contains(told, secret) || strings.Contains(told, "QUERYSECRET") {
+		t.Errorf("told: %s", told)
+	}
+	if r.ETag != "x *** ***" {
+		t.Errorf("ETag %q", r.ETag)
+	}
+	found, err := asked.Discovered("https://idp.example/" + secret + "/keys")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(found.masked, secret) || !strings.Contains(found.URL, secret) {
+		t.Errorf("shown as %s, asked as %s", found.masked, found.URL)
+	}
+	if got := asked.Scrub("issuer " + secret); got != "issuer ***" {
+		t.Error(got)
 	}
 }
 

@@ -83,7 +83,7 @@ func (w *Watcher) discover(ctx context.Context, s *slot, b *body, l *look) error
 		y.doc, y.row, y.asked, y.worked = doc, nil, true, true
 		y.found++
 		if y.set != doc.set {
-			y.set, y.used = doc.set, fetch.MaskURL(doc.set.URL)
+			y.set, y.used = doc.set, s.e.Target.Scrub(fetch.MaskURL(doc.set.URL))
 		}
 		l.target, l.used, l.facts, l.same = *y.set, y.used, &doc.facts, doc.key == y.seen
 		return nil
@@ -210,6 +210,9 @@ func (w *Watcher) read(ctx context.Context, s *slot, form *fetch.Target, b *body
 	doc.facts = rules.Discovery{
 		Document: resp.URL, Issuer: m.Issuer, JWKSURI: m.JWKSURI, Algs: m.Algs, SignedMetadata: m.SignedMetadata, PKCE: m.PKCE,
 	}
+	if !doc.believed { // what is not the configured issuer may be what our request brought
+		doc.facts.Issuer = s.e.Target.Scrub(m.Issuer)
+	}
 	set, err := s.e.Target.Discovered(m.JWKSURI)
 	if err != nil && doc.believed {
 		return nil, new(resp), &fetch.Error{Phase: phaseDiscovery, Err: fmt.Errorf("jwks_uri: %w", err)}
@@ -217,7 +220,7 @@ func (w *Watcher) read(ctx context.Context, s *slot, form *fetch.Target, b *body
 	if err == nil {
 		doc.set = &set
 		host := hostOf(m.JWKSURI)
-		doc.facts.Shown, doc.facts.Host, doc.facts.Site = event.Text(fetch.MaskURL(m.JWKSURI)), host, fetch.Site(host)
+		doc.facts.Shown, doc.facts.Host, doc.facts.Site = event.Text(s.e.Target.Scrub(fetch.MaskURL(m.JWKSURI))), host, fetch.Site(host)
 	}
 	if doc.believed {
 		doc.facts.Used = set.URL
@@ -243,7 +246,7 @@ func (w *Watcher) last(ctx context.Context, s *slot) error {
 	}
 	newest := history.Newest(mem.Learned.URIs)
 	if t, err := s.e.Target.Discovered(newest); err == nil && newest != "" {
-		y.set, y.used = &t, fetch.MaskURL(t.URL)
+		y.set, y.used = &t, s.e.Target.Scrub(fetch.MaskURL(t.URL))
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func run(ctx context.Context, path string, c *configs.Config, out, errs io.Write
 	// net/http writes to the standard logger what a server sends beyond its
 	// answer: an issuer's text, which must not break the stream of JSON lines.
 	stdlog.SetFlags(0)
-	stdlog.SetOutput(library{log})
+	stdlog.SetOutput(library{log.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Minute})})
 	// A log pipe that nobody reads any more is a sink that is down, and no reason
 	// to stop watching: writes fail instead of ending the process.
 	signal.Ignore(syscall.SIGPIPE)
@@ -97,7 +97,12 @@ func operations(w io.Writer) zerolog.Logger {
 type library struct{ log zerolog.Logger }
 
 func (l library) Write(b []byte) (int, error) {
-	l.log.Warn().Str("text", event.Text(strings.TrimSpace(string(b)))).Msg("a library reports")
+	text := strings.TrimSpace(string(b))
+	if strings.HasPrefix(text, "Unsolicited response") {
+		// What follows is the server's, who may send back what we sent.
+		text = "a server sent more than it was asked for"
+	}
+	l.log.Warn().Str("text", event.Text(text)).Msg("a library reports")
 	return len(b), nil
 }
 
