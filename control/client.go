@@ -80,6 +80,18 @@ func (c *Client) Show(ctx context.Context, endpoint string, at time.Time) (query
 	return ask[query.Shown](ctx, c, http.MethodGet, "show/"+segment(endpoint), v)
 }
 
+// Keys lists keys that were ever published.
+func (c *Client) Keys(ctx context.Context, f query.KeyFilter) ([]query.PublishedKey, error) {
+	v := url.Values{}
+	if f.Endpoint != "" {
+		v.Set("endpoint", f.Endpoint)
+	}
+	if f.Kid != nil {
+		v.Set("kid", *f.Kid)
+	}
+	return ask[[]query.PublishedKey](ctx, c, http.MethodGet, "keys", v)
+}
+
 // Healthy asks whether the daemon does its work; the error says why not.
 func (c *Client) Healthy(ctx context.Context) error {
 	h, err := ask[health](ctx, c, http.MethodGet, "health", nil)

@@ -65,6 +65,21 @@ func (d *desk) show(w http.ResponseWriter, r *http.Request) {
 	reply(w, v, err)
 }
 
+// keys takes the kid as it stands in a token's header: a missing one is not the
+// empty one.
+func (d *desk) keys(w http.ResponseWriter, r *http.Request) {
+	if !takes(w, r, "endpoint", "kid") {
+		return
+	}
+	q := r.URL.Query()
+	f := query.KeyFilter{Endpoint: q.Get("endpoint")}
+	if q.Has("kid") {
+		f.Kid = new(q.Get("kid"))
+	}
+	v, err := d.Answers.Keys(r.Context(), f)
+	reply(w, v, err)
+}
+
 type health struct {
 	Healthy bool    `json:"healthy"`
 	Reason  *string `json:"reason"` // null when healthy

@@ -108,6 +108,7 @@ func (s *Server) handler(stop context.Context) http.Handler {
 	mux.HandleFunc("GET /v1/status", d.status)
 	mux.HandleFunc("GET /v1/endpoints", d.endpoints)
 	mux.HandleFunc("GET /v1/events", d.events)
+	mux.HandleFunc("GET /v1/keys", d.keys)
 	for path, ask := range map[string]http.HandlerFunc{"event/{id}": d.event, "history/{name}": d.history, "show/{name}": d.show} {
 		mux.HandleFunc("GET /v1/"+path, ask)
 		folder, _, _ := strings.Cut(path, "{")

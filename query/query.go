@@ -89,6 +89,8 @@ type Answers interface {
 	History(ctx context.Context, endpoint string, limit int) ([]HistoryRow, error)
 	// Show is the set as it was at a time, the zero time means now.
 	Show(ctx context.Context, endpoint string, at time.Time) (Shown, error)
+	// Keys lists keys that were ever published, the live ones first.
+	Keys(ctx context.Context, f KeyFilter) ([]PublishedKey, error)
 	Close() error
 }
 
