@@ -157,7 +157,7 @@ func header(t *Token, say func(string, event.Severity, string)) {
 // verifying returns the first key that verifies the token, and how many were
 // tried.
 func verifying(t *Token, keys []query.PublishedKey) (found *query.PublishedKey, tried int) {
-	signed, err := jose.ParseSigned(t.raw, asymmetric())
+	signed, err := jose.ParseSignedCompact(t.raw, asymmetric())
 	if err != nil {
 		return nil, 0
 	}
