@@ -1,0 +1,247 @@
+package replay
+
+import (
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/history"
+	"github.com/jwkswatch/jwkswatch/jwks"
+	"github.com/jwkswatch/jwkswatch/rules"
+)
+
+const (
+	day = 24 * time.Hour
+	// month is that of alerts per month.
+	month = 30.4
+	// outage is how many spacings without any row are a gap of the observer.
+	outage = 7
+	// maxLooks bounds the second looks that one poll asks for.
+	maxLooks = 12
+)
+
+// Told is one finding of a replay.
+type Told struct {
+	Endpoint  string
+	At        time.Time
+	ChangeSet int // of its endpoint, counted from 1
+	// First says that it came within a day of the endpoint's first row.
+	First   bool
+	Finding rules.Finding
+	Data    event.Data // as it would have been published
+}
+
+// Alert reports whether somebody would have been called.
+func (t *Told) Alert() bool {
+	return !t.First && !t.Finding.Closing && t.Data.Event.Severity >= event.SeverityHigh
+}
+
+// Options say how an archive is judged.
+type Options struct {
+	Book []rules.Rule
+	// Amend lets the operator's rules have the last word; nil leaves what the book
+	// says.
+	Amend func(*event.Event)
+}
+
+// Result is what would have been told.
+type Result struct {
+	Endpoints int
+	From, To  time.Time
+	Told      []Told // by time, then endpoint
+	// Months counts endpoints times months of 30.4 days in which they were
+	// watched.
+	Months float64
+}
+
+// Archive replays rows that are sorted by service and time.
+func Archive(rows []Row, o Options) Result {
+	var out Result
+	clock := newClock(rows)
+	var services [][]Row
+	for len(rows) > 0 {
+		n := slices.IndexFunc(rows, func(r Row) bool { return r.Service != rows[0].Service })
+		if n < 0 {
+			n = len(rows)
+		}
+		services = append(services, rows[:n])
+		rows = rows[n:]
+	}
+	out.Endpoints = len(services)
+	if len(clock.times) > 0 {
+		out.From, out.To = clock.times[0], clock.times[len(clock.times)-1]
+	}
+	told := make([][]Told, len(services))
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := range next {
+				told[i] = service(services[i], clock, o)
+			}
+		})
+	}
+	for i := range services {
+		next <- i
+		out.Months += out.To.Sub(services[i][0].T).Hours() / 24 / month
+	}
+	close(next)
+	wg.Wait()
+	out.Told = slices.Concat(told...)
+	slices.SortStableFunc(out.Told, func(a, b Told) int { return a.At.Compare(b.At) })
+	return out
+}
+
+// Alerts are high and critical openings and events after the first day of each
+// endpoint, per 100 endpoints and month.
+func (r *Result) Alerts() (n int, rate float64) {
+	for i := range r.Told {
+		if r.Told[i].Alert() {
+			n++
+		}
+	}
+	if r.Months == 0 {
+		return n, 0
+	}
+	return n, float64(n) / r.Months * 100
+}
+
+// clock are the times at which the observer looked.
+type clock struct {
+	times   []time.Time
+	spacing time.Duration // median
+}
+
+func newClock(rows []Row) clock {
+	var c clock
+	for _, r := range rows {
+		c.times = append(c.times, r.T)
+	}
+	slices.SortFunc(c.times, time.Time.Compare)
+	c.times = slices.CompactFunc(c.times, time.Time.Equal)
+	var gaps []time.Duration
+	for i := range c.times[min(1, len(c.times)):] {
+		gaps = append(gaps, c.times[i+1].Sub(c.times[i]))
+	}
+	slices.Sort(gaps)
+	if len(gaps) > 0 {
+		c.spacing = gaps[len(gaps)/2]
+	}
+	if c.spacing < time.Minute {
+		c.spacing = time.Minute
+	}
+	return c
+}
+
+// polls are the times at which a service was looked at: those of any row since
+// its first, and those on which nothing at all changed, which an archive of
+// changes leaves out; but not in a gap of the observer.
+func (c clock) polls(since time.Time) []time.Time {
+	var out []time.Time
+	for i, t := range c.times {
+		if t.Before(since) {
+			continue
+		}
+		if i > 0 && len(out) > 0 {
+			for last := c.times[i-1]; t.Sub(c.times[i-1]) <= outage*c.spacing && t.Sub(last) > c.spacing*3/2; {
+				last = last.Add(c.spacing)
+				out = append(out, last)
+			}
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// service replays one of them.
+func service(rows []Row, c clock, o Options) []Told {
+	s := player{o: o, memory: &history.Memory{}, policy: rules.Policy{
+		Endpoint: rows[0].Service, URL: "https://archive.invalid/" + rows[0].Service, Interval: c.spacing, Tier: "standard",
+	}, first: rows[0].T}
+	var err error
+	if s.memory, err = history.Decode(nil); err != nil {
+		return nil
+	}
+	at := 0
+	for _, t := range c.polls(rows[0].T) {
+		for at+1 < len(rows) && !rows[at+1].T.After(t) {
+			at++
+		}
+		s.poll(&rows[at], t)
+	}
+	return s.told
+}
+
+// player is one endpoint under replay.
+type player struct {
+	o      Options
+	policy rules.Policy
+	memory *history.Memory
+	first  time.Time
+	good   time.Time
+	goods  int
+	row    int
+	since  time.Time
+	polled time.Time // without the second looks
+	steps  int
+
+	parsed *Row // of set
+	set    *jwks.Set
+	told   []Told
+}
+
+func (p *player) poll(r *Row, at time.Time) {
+	p.polled = at
+	if r.Failed() {
+		p.goods = 0
+		if p.row++; p.row == 1 {
+			p.since = at
+		}
+		phase := "status"
+		if r.Status == 0 || r.Status == 200 {
+			phase = "dial"
+		}
+		p.step(rules.Observation{At: at, Failure: &rules.Failure{Phase: phase, Error: r.Error, Count: p.row, Since: p.since}})
+		return
+	}
+	p.row = 0
+	p.goods++
+	if p.parsed != r {
+		p.parsed, p.set = r, jwks.Parse(r.Doc)
+	}
+	look := p.step(rules.Observation{At: at, Set: p.set, GoodInARow: p.goods})
+	for range maxLooks {
+		if look == 0 {
+			break
+		}
+		at = at.Add(look)
+		p.goods++
+		look = p.step(rules.Observation{At: at, Set: p.set, GoodInARow: p.goods})
+	}
+}
+
+func (p *player) step(o rules.Observation) time.Duration {
+	o.After = p.good
+	out := rules.Step(p.o.Book, p.memory, o, p.policy)
+	p.memory = out.Memory
+	if o.Failure == nil && o.Set.Usable() {
+		p.good = o.At
+	}
+	if len(out.Findings) > 0 {
+		p.steps++
+	}
+	for i := range out.Findings {
+		f := &out.Findings[i]
+		e := event.Event{Type: f.Type.CloudEvent(), Time: event.At(o.At), Data: f.Data()}
+		e.Data.Endpoint = &event.Endpoint{Name: p.policy.Endpoint, Tier: p.policy.Tier}
+		if p.o.Amend != nil && !f.Closing {
+			p.o.Amend(&e)
+		}
+		p.told = append(p.told, Told{
+			Endpoint: p.policy.Endpoint, At: o.At, ChangeSet: p.steps, First: p.polled.Sub(p.first) <= day, Finding: *f, Data: e.Data,
+		})
+	}
+	return out.Look
+}
