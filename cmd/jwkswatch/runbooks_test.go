@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-
 	runbooks "github.com/jwkswatch/jwkswatch/docs/events"
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/rules"
@@ -92,7 +91,6 @@ func known(words []string) error {
 	}
 	return nil
 }
-
 
 // TestTypesTable holds docs/events/README.md, which is written with -update.
 func TestTypesTable(t *testing.T) {
