@@ -1,13 +1,12 @@
 package rules
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
-
-	"crypto/sha256"
 
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/history"

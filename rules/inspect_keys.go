@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/jwkswatch/jwkswatch/event"
@@ -74,10 +75,5 @@ func algorithm(k *jwks.Key) (code string, severity event.Severity) {
 }
 
 func oneOf(s string, list ...string) bool {
-	for _, v := range list {
-		if s == v {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, s)
 }
