@@ -30,7 +30,7 @@ func (m *Memory) Encode() ([]byte, error) {
 	for _, id := range ids {
 		s := m.Sightings[id]
 		out.Sightings = append(out.Sightings, sightingV1{
-			ms(s.FirstAfter), ms(s.FirstSeen), ms(s.LastSeen), ms(s.GoneBy), s.Published.Milliseconds(), packKey(&s.Key),
+			ms(s.FirstAfter), ms(s.FirstSeen), ms(s.LastSeen), ms(s.GoneBy), s.Published.Milliseconds(), packKey(&s.Key), packHealth(s.Health),
 		})
 	}
 	for _, kid := range slices.Sorted(maps.Keys(m.Bindings)) {
@@ -38,7 +38,7 @@ func (m *Memory) Encode() ([]byte, error) {
 		out.Bindings = append(out.Bindings, bindingV1{[]byte(kid), packIDs(b.IDs), ms(b.Gone)})
 	}
 	for _, d := range m.Digests {
-		out.Digests = append(out.Digests, digestV1{d.Sum[:], ms(d.At), d.Keys})
+		out.Digests = append(out.Digests, digestV1{d.Sum[:], ms(d.At), d.Keys, packVerdict(d.Verdict)})
 	}
 	for _, t := range m.Flips {
 		out.Flips = append(out.Flips, ms(t))
@@ -77,14 +77,14 @@ func Decode(b []byte) (*Memory, error) {
 		k := r.key(s.Key)
 		m.Sightings[k.ID] = &Sighting{
 			when(s.FirstAfter), when(s.FirstSeen), when(s.LastSeen), when(s.GoneBy),
-			time.Duration(s.Published) * time.Millisecond, k,
+			time.Duration(s.Published) * time.Millisecond, k, r.health(s.Health),
 		}
 	}
 	for _, b := range in.Bindings {
 		m.Bindings[string(b.Kid)] = &Binding{r.ids(b.IDs), when(b.Gone)}
 	}
 	for _, d := range in.Digests {
-		m.Digests = append(m.Digests, Digest{r.sum(d.Sum), when(d.At), d.Keys})
+		m.Digests = append(m.Digests, Digest{r.sum(d.Sum), when(d.At), d.Keys, d.Verdict.unpack()})
 	}
 	for _, t := range in.Flips {
 		m.Flips = append(m.Flips, when(t))

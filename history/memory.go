@@ -66,6 +66,7 @@ type Sighting struct {
 	// present one excluded.
 	Published time.Duration
 	Key       jwks.Key // as last seen, without defects, for telling of it later
+	Health    *Health  // of the material; nil: not checked yet
 }
 
 // Live reports whether the material stands in the baseline.
@@ -88,6 +89,8 @@ type Digest struct {
 	Sum  [32]byte
 	At   time.Time // first time it was accepted in a row
 	Keys int       // entries of the set
+
+	Verdict Verdict // of the decoder that stands for all others
 }
 
 // Condition is a finding that lasts.
@@ -209,6 +212,7 @@ func (p Past) LongGone(kid string) bool {
 // Note remembers a set that was accepted.
 func (m *Memory) Note(d Digest) {
 	if n := len(m.Digests); n == 0 || m.Digests[n-1].Sum != d.Sum {
+		d.Verdict = m.VerdictOf(d.Sum)
 		m.Digests = last(append(m.Digests, d), MaxDigests)
 	}
 	m.Changed = d.At

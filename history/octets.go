@@ -12,7 +12,7 @@ import (
 const overhead = 10
 
 func (m *Memory) octets() int {
-	n := 4096 + 120*len(m.Flood.Withheld) + text(len(m.URL)) + 200*len(m.Digests) + 20*len(m.Flips) + octetsOfLearned(&m.Learned) + octetsOfPending(m.Pending)
+	n := 4096 + 120*len(m.Flood.Withheld) + text(len(m.URL)) + 500*len(m.Digests) + 20*len(m.Flips) + octetsOfLearned(&m.Learned) + octetsOfPending(m.Pending)
 	for i := range m.Live {
 		n += octetsOfKey(&m.Live[i])
 	}
@@ -60,7 +60,7 @@ func octetsOfDefect(d *jwks.Defect) int {
 	return 40 + len(d.Code) + text(len(d.Pointer)) + text(len(d.Kid)) + 6*len(d.Text)
 }
 
-func octetsOfSighting(s *Sighting) int { return 120 + octetsOfKey(&s.Key) }
+func octetsOfSighting(s *Sighting) int { return 120 + octetsOfKey(&s.Key) + octetsOfHealth(s.Health) }
 
 func octetsOfBinding(kid string, b *Binding) int {
 	return 60 + text(len(kid)) + len(b.IDs)*text(33)

@@ -46,12 +46,13 @@ type (
 		Text    string `json:"t,omitempty"`
 	}
 	sightingV1 struct {
-		FirstAfter int64 `json:"fa,omitzero"`
-		FirstSeen  int64 `json:"fs"`
-		LastSeen   int64 `json:"ls,omitzero"`
-		GoneBy     int64 `json:"gb,omitzero"`
-		Published  int64 `json:"pub,omitzero"`
-		Key        keyV1 `json:"key"`
+		FirstAfter int64     `json:"fa,omitzero"`
+		FirstSeen  int64     `json:"fs"`
+		LastSeen   int64     `json:"ls,omitzero"`
+		GoneBy     int64     `json:"gb,omitzero"`
+		Published  int64     `json:"pub,omitzero"`
+		Key        keyV1     `json:"key"`
+		Health     *healthV1 `json:"h,omitempty"`
 	}
 	bindingV1 struct {
 		Kid  []byte   `json:"k"`
@@ -59,9 +60,10 @@ type (
 		Gone int64    `json:"g,omitzero"`
 	}
 	digestV1 struct {
-		Sum  []byte `json:"s"`
-		At   int64  `json:"at"`
-		Keys int    `json:"n"`
+		Sum     []byte     `json:"s"`
+		At      int64      `json:"at"`
+		Keys    int        `json:"n"`
+		Verdict *verdictV1 `json:"v,omitempty"`
 	}
 	conditionV1 struct {
 		ID       string   `json:"id"`

@@ -50,6 +50,20 @@ func checkParse(t *testing.T, body []byte) *Set {
 	if bytes.Contains(s.Body, []byte("PRIVATE KEY-----")) || bytes.Contains(s.Body, []byte("PRIVATE KEY BLOCK-----")) {
 		t.Fatal("the body holds a private key as text")
 	}
+	decoded := 0
+	for _, k := range s.Keys {
+		if k.Decoded() {
+			decoded++
+		}
+	}
+	for i := range s.Publics() {
+		if decoded--; !s.Keys[i].Decoded() {
+			t.Fatalf("key %d was not decoded and has public material", i)
+		}
+	}
+	if decoded != 0 {
+		t.Fatalf("%d decoded keys have no public material", decoded)
+	}
 	again := Parse(s.Body)
 	if !bytes.Equal(again.Body, s.Body) {
 		t.Fatalf("redacted twice: %q, once %q", again.Body, s.Body)

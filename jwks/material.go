@@ -115,7 +115,7 @@ func (m *material) curve() bool {
 
 func (m *material) ec(crv string) {
 	okC := m.curve()
-	size := map[string]int{"P-256": 32, "P-384": 48, "P-521": 66, "secp256k1": 32}[crv]
+	size := coordinates(crv)
 	if okC && size == 0 {
 		m.e.note(UnknownCrv, "crv", "a curve that this version does not know")
 	}
@@ -129,6 +129,20 @@ func (m *material) ec(crv string) {
 	}
 	m.bits = min(8*size, 521)
 	m.thumbprint("crv", `"`+crv+`"`, "kty", `"EC"`, "x", quoted(x), "y", quoted(y))
+}
+
+// coordinates is the size in octets of a coordinate of the curve, 0 when this
+// version does not know it.
+func coordinates(crv string) int {
+	switch crv {
+	case "P-256", "secp256k1":
+		return 32
+	case "P-384":
+		return 48
+	case "P-521":
+		return 66
+	}
+	return 0
 }
 
 func (m *material) okp(crv string) {

@@ -123,6 +123,9 @@ func (s *step) flawsOpened(c *Case, first, x *answer) {
 	for i := range list {
 		list[i].Seen.Attempts = attempts
 	}
+	if c.Baseline == "" {
+		list = slices.DeleteFunc(list, func(f Flaw) bool { return f.Want && f.Seen.Agreed < 2 })
+	}
 	c.Opened = append(c.Opened, list...)
 }
 

@@ -105,6 +105,11 @@ func explain(c *Case, list []Finding) {
 			if c.Replaced != nil {
 				f.Reasons = append(f.Reasons, "explained_by:"+string(event.SetReplaced))
 			}
+		case event.SetNoSigningKeys:
+			if c.Replaced != nil && !f.Closing {
+				f.Reasons = append(f.Reasons, "explained_by:"+string(event.SetReplaced))
+				f.lower(event.SeverityLow, "explained", "explained_by:"+string(event.SetReplaced))
+			}
 		case event.EndpointUnreachable:
 			if by := c.cause(); by != "" && !f.Closing {
 				f.Reasons = append(f.Reasons, "explained_by:"+string(by))

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -20,7 +21,7 @@ func rollUp(list []Finding) []Finding {
 	for i := range list {
 		g := groups[groupOf(&list[i])]
 		switch {
-		case len(g) <= RollUpOver:
+		case len(g) <= RollUpOver && (list[i].Type != event.SetBreaksVerifiers || len(g) < 2):
 			out = append(out, list[i])
 		case g[0] == i:
 			out = append(out, join(list, g))
@@ -51,12 +52,16 @@ func join(list []Finding, places []int) Finding {
 	f.Key, f.Previous, f.Change = nil, nil, event.Change{}
 	f.Details = common(details)
 	f.Message = rolledUp(&f)
+	if d, ok := f.Details.(*event.SetBreaksVerifiersDetails); ok && !f.Closing {
+		name := d.Decoders[0].Name
+		f.Count, f.Message = 1, short(strings.Replace(list[places[0]].Message, name, fmt.Sprintf("%s and %d more", name, len(d.Decoders)-1), 1))
+	}
 	return f
 }
 
 func groupOf(f *Finding) string {
 	switch {
-	case f.Type == event.KeyPrivate, f.Type == event.KeyMutated, f.late:
+	case f.Type == event.KeyPrivate, f.Type == event.KeyCompromised, f.Type == event.KeyMutated, f.late:
 		return ""
 	case f.Key == nil && len(f.opens) == 0 && !f.Closing:
 		return ""
@@ -89,6 +94,28 @@ func common(list []any) any {
 		}
 		slices.Sort(out.Codes)
 		out.Codes = slices.Compact(out.Codes)
+		return out
+	case *event.KeyWeakDetails:
+		out := &event.KeyWeakDetails{Codes: []string{}, Confirmation: first.Confirmation}
+		for _, d := range list {
+			out.Codes = append(out.Codes, d.(*event.KeyWeakDetails).Codes...)
+		}
+		slices.Sort(out.Codes)
+		out.Codes = slices.Compact(out.Codes)
+		return out
+	case *event.KeyCertificateInvalidDetails:
+		out := &event.KeyCertificateInvalidDetails{Codes: []string{}, Confirmation: first.Confirmation}
+		for _, d := range list {
+			out.Codes = append(out.Codes, d.(*event.KeyCertificateInvalidDetails).Codes...)
+		}
+		slices.Sort(out.Codes)
+		out.Codes = slices.Compact(out.Codes)
+		return out
+	case *event.SetBreaksVerifiersDetails:
+		out := &event.SetBreaksVerifiersDetails{Decoders: []event.Decoder{}, Confirmation: first.Confirmation}
+		for _, d := range list {
+			out.Decoders = append(out.Decoders, d.(*event.SetBreaksVerifiersDetails).Decoders...)
+		}
 		return out
 	case *event.KeyRelabelledDetails:
 		return &event.KeyRelabelledDetails{KidsBefore: []string{}, KidsAfter: []string{}, Confirmation: first.Confirmation}

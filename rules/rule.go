@@ -18,7 +18,8 @@ import (
 	"github.com/jwkswatch/jwkswatch/jwks"
 )
 
-// Rule is one entry of the book. Exactly one of Inspect, Observe and Judge is set.
+// Rule is one entry of the book. Exactly one of Inspect, Recall, Observe and Judge
+// is set.
 type Rule struct {
 	ID        string // stable: SIEMs pivot on it
 	Type      event.Type
@@ -31,6 +32,9 @@ type Rule struct {
 	// Inspect finds what is wrong with one document alone. What it finds is a
 	// condition: it opens once and closes once.
 	Inspect func(*jwks.Set) []Flaw
+	// Recall finds what is wrong with one document by what is remembered of it and
+	// of its keys. Also a condition.
+	Recall func(*Recalled) []Flaw
 	// Observe finds what is wrong with the way of one answer, or with the way to
 	// none. Also a condition. Facts is nil when the poll failed, Failure when it
 	// did not.
@@ -58,6 +62,9 @@ type Policy struct {
 	// for it.
 	Windows   []Window
 	Approvals []Approval
+	// Compromised are thumbprints (RFC 7638, base64url) of keys of own incidents,
+	// each with what the operator says of it.
+	Compromised map[string]string
 	// Degraded says that the agent itself is in trouble: what fails now is
 	// explained by that.
 	Degraded bool
@@ -148,8 +155,11 @@ type Flaw struct {
 	Key      *jwks.Key // nil: of the set or the document
 	Kid      string    // of an ambiguity
 	What     string    // for the message; no text of the issuer
-	Details  any
-	Seen     event.Confirmation
+	// Want says that something is lacking: as every absence, it takes two looks to
+	// prove.
+	Want    bool
+	Details any
+	Seen    event.Confirmation
 	When
 }
 

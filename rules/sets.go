@@ -86,6 +86,10 @@ func opened(c *Case, fl Flaw) Finding {
 	if c.Baseline != "" {
 		f.Reasons = []string{"at_baseline"}
 	}
+	if spoilt(c, fl) {
+		f.Severity = event.SeverityHigh
+		f.Reasons = append(f.Reasons, "signing_key_lost")
+	}
 	f.Base = f.Severity
 	if f.Severity == event.SeverityInformational {
 		f.Verdict = event.Informational

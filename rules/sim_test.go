@@ -35,7 +35,7 @@ func entry(word string) string {
 	case '#':
 		members = append(members, `"kty":"oct"`, fmt.Sprintf(`"k":%q`, m))
 	default:
-		n := base64.RawURLEncoding.EncodeToString([]byte("material " + m + strings.Repeat("x", 240)))
+		n := base64.RawURLEncoding.EncodeToString([]byte("material " + m + strings.Repeat("x", 256)))
 		members = append(members, `"kty":"RSA"`, fmt.Sprintf(`"n":%q`, n), `"e":"AQAB"`)
 	}
 	if len(parts) > 1 && parts[1] != "" {
@@ -59,8 +59,9 @@ type sim struct {
 	good     time.Time
 	stored   []byte
 	policy   rules.Policy
-	book     []rules.Rule // nil: the built-in one
-	facts    *rules.Facts // of the answers to come
+	book     []rules.Rule  // nil: the built-in one
+	facts    *rules.Facts  // of the answers to come
+	health   *rules.Health // of the next answer
 	row      int
 	since    time.Time
 	goods    int
@@ -127,7 +128,8 @@ func (s *sim) answer(body []byte) []string {
 	s.t.Helper()
 	s.row, s.goods = 0, s.goods+1
 	set := jwks.Parse(body)
-	got := s.step(rules.Observation{Set: set, GoodInARow: s.goods, MaxAge: time.Hour, Facts: s.facts})
+	got := s.step(rules.Observation{Set: set, GoodInARow: s.goods, MaxAge: time.Hour, Facts: s.facts, Health: s.health})
+	s.health = nil
 	if set.Usable() {
 		s.good = s.now
 	}

@@ -35,6 +35,9 @@ type Observation struct {
 	Remote     string        // address that answered
 	MaxAge     time.Duration // of Cache-Control; 0 when there was none
 	Facts      *Facts        // of the answer, or of the discovery before a failure; may be nil
+	// Health is what was found since the last observation of keys that were seen
+	// before; nil for nothing.
+	Health *Health
 	// DiscoveredInARow counts the polls in a row whose discovery was good.
 	DiscoveredInARow int
 }
@@ -68,6 +71,7 @@ func Step(book []Rule, before *history.Memory, o Observation, p Policy) Outcome 
 	if keys := thinKeys(s.m.Live); keys != nil {
 		s.m.Live = keys // of before there was a bound
 	}
+	s.checked()
 	if o.Failure != nil {
 		s.failed()
 	} else {

@@ -186,7 +186,7 @@ func TestLeakBeforeTheBaseline(t *testing.T) {
 func TestAllSigningKeysGone(t *testing.T) {
 	s := newSim(t)
 	s.poll(doc("A:a", "B:b", "E:e:use=enc"))
-	s.expect(s.poll(doc("E:e:use=enc")), "high set.replaced", "informational key.removed a", "informational key.removed b")
+	s.expect(s.poll(doc("E:e:use=enc")), "high set.replaced", "low set.no_signing_keys", "informational key.removed a", "informational key.removed b")
 }
 
 func TestRogueKeyUnderATrustedLabel(t *testing.T) {
@@ -220,7 +220,7 @@ func TestRogueKeyUnderATrustedLabel(t *testing.T) {
 	t.Run("undecodable", func(t *testing.T) {
 		s := newSim(t)
 		s.poll(doc("A:a", "B:b"))
-		s.expect(s.poll(doc("!R:a", "B:b")), "critical key.mutated a", "medium key.unparseable a")
+		s.expect(s.poll(doc("!R:a", "B:b")), "critical key.mutated a", "high key.unparseable a")
 	})
 }
 

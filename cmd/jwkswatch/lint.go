@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -97,7 +99,7 @@ func (l *linter) lint(ctx context.Context, target string) lintResult {
 			Type: event.SetEmptied, Severity: event.SeverityCritical, Codes: []string{"empty"}, Message: "the set holds no keys",
 		})
 	}
-	for _, f := range rules.Inspect(rules.Book(), set) {
+	for _, f := range rules.Examine(rules.Book(), set, rules.Policy{Site: r.site()}, nil, time.Now()) {
 		row := findingRow{Type: f.Rule.Type, Severity: f.Severity, Codes: codes(f.Details), Message: f.What}
 		if f.Key != nil {
 			row.Kid, row.Thumbprint = event.TextOrNil(f.Key.Kid), thumbprint(f.Key)
@@ -125,8 +127,29 @@ func codes(details any) []string {
 		return []string{d.Shape}
 	case *event.KeyPrivateDetails:
 		return d.Members
+	case *event.KeyWeakDetails:
+		return d.Codes
+	case *event.KeyCertificateInvalidDetails:
+		return d.Codes
+	case *event.KeyCompromisedDetails:
+		return []string{d.List}
+	case *event.SetBreaksVerifiersDetails:
+		out := []string{}
+		for _, decoder := range d.Decoders {
+			out = append(out, decoder.Effect)
+		}
+		return out
 	}
 	return []string{}
+}
+
+// site is the registrable domain of the target, "" for a file.
+func (r *lintResult) site() string {
+	u, err := url.Parse(r.Target)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return fetch.Site(strings.ToLower(u.Hostname()))
 }
 
 func (r *lintResult) exit() int {

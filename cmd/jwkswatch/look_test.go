@@ -14,7 +14,7 @@ import (
 )
 
 const oneKey = `{"keys":[{"kty":"EC","crv":"P-256","kid":"a","alg":"ES256","use":"sig",
-	"x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`
+	"x":"QzINIaz0L1HXLngBqf3aDO4apVU2b-iRsDqMrNNW5CQ","y":"cpDqhnBKYhkivbH7TKU0UGFnyLbZtqjr6NcdFGAfjw0"}]}`
 
 // issuerAt serves a discovery document at one of the two places, and a page
 // that is no key set at its root.
