@@ -1,0 +1,155 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/replay"
+	"github.com/jwkswatch/jwkswatch/rules"
+)
+
+func newRulesBacktest() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "backtest --archive FILE",
+		Short: "Replay an archive of key sets: what would have been told",
+		Long: `Replays an archive of observed key sets through the rules and counts what would
+have been told. The archive has JSON lines {t, service, status, error, doc}, one
+for each change, plain or compressed (xz, gzip, zstd).
+
+Alerts are openings and events of high or critical severity later than a day
+after the first row of their endpoint; a month has 30.4 days.
+`,
+		Example: "  jwkswatch rules backtest --archive archive.jsonl.xz\n  jwkswatch rules backtest --archive archive.jsonl.xz --list high",
+		Args:    cobra.NoArgs,
+	}
+	archive := cmd.Flags().String("archive", "", "file to replay; - for standard input")
+	list := cmd.Flags().String("list", "", "also list what is of this severity or above, after the first day")
+	output := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checkOutput(*output); err != nil {
+			return err
+		}
+		if *archive == "" {
+			return errors.New("--archive: name a file")
+		}
+		var least event.Severity
+		if *list != "" {
+			if err := least.UnmarshalText([]byte(*list)); err != nil {
+				return fmt.Errorf("--list %q: want informational, low, medium, high or critical", *list)
+			}
+		}
+		rows, err := readArchive(cmd.InOrStdin(), *archive)
+		if err != nil {
+			return &ended{exitBlind, fmt.Errorf("%s: %w", *archive, err)}
+		}
+		r := replay.Archive(rows, replay.Options{Book: rules.Book()})
+		if *output == "json" {
+			return failed(json.NewEncoder(cmd.OutOrStdout()).Encode(counted(&r)))
+		}
+		if err := printBacktest(cmd.OutOrStdout(), &r); err != nil {
+			return failed(err)
+		}
+		if least == 0 {
+			return nil
+		}
+		return failed(printReplayed(cmd.OutOrStdout(), &r, least))
+	}
+	return cmd
+}
+
+func readArchive(in io.Reader, name string) ([]replay.Row, error) {
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	return replay.Read(in)
+}
+
+// backtest is the answer as JSON. Events and severities count closings too, as
+// they are published.
+type backtest struct {
+	Endpoints  int            `json:"endpoints"`
+	Days       int            `json:"days"`
+	Events     map[string]int `json:"events"`
+	BySeverity map[string]int `json:"by_severity"`
+	Alerts     int            `json:"alerts"`
+	ChangeSets int            `json:"change_sets"` // with at least one alert
+	Rate       float64        `json:"alerts_per_100_endpoints_per_month"`
+}
+
+func counted(r *replay.Result) backtest {
+	out := backtest{Endpoints: r.Endpoints, Days: int(r.To.Sub(r.From).Hours() / 24), Events: map[string]int{}, BySeverity: map[string]int{}}
+	sets := map[string]bool{}
+	for i := range r.Told {
+		t := &r.Told[i]
+		out.Events[string(t.Finding.Type)]++
+		out.BySeverity[t.Data.Event.Severity.String()]++
+		if t.Alert() {
+			sets[fmt.Sprint(t.Endpoint, " ", t.ChangeSet)] = true
+		}
+	}
+	out.Alerts, out.Rate = r.Alerts()
+	out.ChangeSets = len(sets)
+	return out
+}
+
+func printBacktest(w io.Writer, r *replay.Result) error {
+	c := counted(r)
+	fmt.Fprintf(w, "%d endpoints, %d days, from %s to %s\n", c.Endpoints, c.Days, r.From.Format("2006-01-02"), r.To.Format("2006-01-02"))
+	fmt.Fprintf(w, "%.2f alerts per 100 endpoints and month: %d events in %d change sets, after the first day of each endpoint\n\n", c.Rate, c.Alerts, c.ChangeSets)
+	counts := map[string]map[event.Severity]int{}
+	for i := range r.Told {
+		t := &r.Told[i]
+		if t.First || t.Finding.Closing {
+			continue
+		}
+		typ := string(t.Finding.Type)
+		if counts[typ] == nil {
+			counts[typ] = map[event.Severity]int{}
+		}
+		counts[typ][t.Data.Event.Severity]++
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "critical\thigh\tmedium\tlow\tinformational\t")
+	for _, typ := range slices.Sorted(maps.Keys(counts)) {
+		n := counts[typ]
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t  %s\n", some(n[event.SeverityCritical]), some(n[event.SeverityHigh]), some(n[event.SeverityMedium]),
+			some(n[event.SeverityLow]), some(n[event.SeverityInformational]), typ)
+	}
+	return t.Flush()
+}
+
+func some(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprint(n)
+}
+
+// printReplayed lists findings. Their texts have passed event.Text.
+func printReplayed(w io.Writer, r *replay.Result, least event.Severity) error {
+	fmt.Fprintln(w)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for i := range r.Told {
+		told := &r.Told[i]
+		if told.First || told.Finding.Closing || told.Data.Event.Severity < least {
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%v\t%s\n", told.At.Format("2006-01-02 15:04"), event.Text(told.Endpoint), told.Data.Event.Severity,
+			told.Finding.Type, told.Data.Event.Reasons, told.Data.Event.Message)
+	}
+	return t.Flush()
+}
