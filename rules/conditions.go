@@ -50,11 +50,23 @@ func (a *answer) tells(t event.Type) bool {
 	return object == "endpoint" || a.facts.Discovery == nil || a.facts.Discovery.Failure == nil
 }
 
+// byState reports whether the condition is one that the state machine ends: that an
+// answer does not show it says nothing.
+func byState(t event.Type) bool {
+	switch t {
+	case event.EndpointNoisy, event.SetUnstable, event.RotationNoOverlap, event.RotationOverdue, event.SetSplit:
+		return true
+	}
+	return false
+}
+
 // ends reports whether complete answers show that the condition is over.
 func ends(c *history.Condition, answers ...*answer) bool {
 	switch t := event.Type(c.Type); {
 	case byFailure(t):
 		return false // ended by polls, not by what they say
+	case byState(t):
+		return false // by what is remembered, in their own time
 	case t == event.SetEmptied:
 		return !slices.ContainsFunc(answers, (*answer).empty)
 	}
