@@ -30,7 +30,7 @@ func (m *Memory) Encode() ([]byte, error) {
 	for _, id := range ids {
 		s := m.Sightings[id]
 		out.Sightings = append(out.Sightings, sightingV1{
-			ms(s.FirstAfter), ms(s.FirstSeen), ms(s.LastSeen), ms(s.GoneBy), s.Published.Milliseconds(), packKey(&s.Key), packHealth(s.Health),
+			ms(s.FirstAfter), ms(s.FirstSeen), ms(s.LastSeen), ms(s.GoneBy), s.Published.Milliseconds(), packKey(&s.Key), packHealth(s.Health), s.Untold,
 		})
 	}
 	for _, kid := range slices.Sorted(maps.Keys(m.Bindings)) {
@@ -52,6 +52,7 @@ func (m *Memory) Encode() ([]byte, error) {
 	}
 	out.Pending, out.Learned, out.Shown = packPending(m.Pending), packLearned(&m.Learned), ms(m.Shown)
 	out.Flood = m.Flood.pack()
+	out.Stability, out.Habit, out.Waiting = packStability(&m.Stability), packHabit(&m.Habit), packWaiting(m.Waiting)
 	return json.Marshal(out)
 }
 
@@ -77,7 +78,7 @@ func Decode(b []byte) (*Memory, error) {
 		k := r.key(s.Key)
 		m.Sightings[k.ID] = &Sighting{
 			when(s.FirstAfter), when(s.FirstSeen), when(s.LastSeen), when(s.GoneBy),
-			time.Duration(s.Published) * time.Millisecond, k, r.health(s.Health),
+			time.Duration(s.Published) * time.Millisecond, k, s.Untold, r.health(s.Health),
 		}
 	}
 	for _, b := range in.Bindings {
@@ -98,6 +99,7 @@ func Decode(b []byte) (*Memory, error) {
 	}
 	m.Pending, m.Learned, m.Shown = r.pending(in.Pending), unpackLearned(in.Learned), when(in.Shown)
 	m.Flood = in.Flood.unpack()
+	m.Stability, m.Habit, m.Waiting = r.stability(in.Stability), unpackHabit(in.Habit), r.waiting(in.Waiting)
 	if r.err != nil {
 		return nil, r.err
 	}

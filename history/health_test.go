@@ -58,7 +58,7 @@ func TestHealthSurvivesStorage(t *testing.T) {
 	// A set that comes back has the verdict it had.
 	m.Note(history.Digest{Sum: [32]byte{6}, At: at})
 	m.Note(history.Digest{Sum: [32]byte{4}, At: at})
-	if m.Digests[2].Verdict.Reason != "why" || m.Digests[1].Verdict.Read != history.Unread {
+	if len(m.Digests) != 2 || m.Digests[1].Verdict.Reason != "why" || m.Digests[0].Verdict.Read != history.Unread {
 		t.Errorf("%+v", m.Digests)
 	}
 }

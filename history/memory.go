@@ -49,6 +49,9 @@ type Memory struct {
 	Pending    *Pending
 	Learned    Learned
 	Flood      Flood
+	Stability  Stability
+	Habit      Habit
+	Waiting    []Waiting
 	// Shown is the last good poll that showed keys, while the answers since
 	// hold none; else zero. The polls between were good, and showed nothing.
 	Shown time.Time
@@ -66,6 +69,9 @@ type Sighting struct {
 	// present one excluded.
 	Published time.Duration
 	Key       jwks.Key // as last seen, without defects, for telling of it later
+	// Untold says that it is gone while the endpoint is unsteady: its removal is no
+	// news until no answer showed it for long.
+	Untold bool
 	Health    *Health  // of the material; nil: not checked yet
 }
 
@@ -173,6 +179,7 @@ func (m *Memory) Clone() *Memory {
 	c.Pending = m.Pending.clone()
 	c.Learned = m.Learned.Clone()
 	c.Flood.Withheld = slices.Clone(m.Flood.Withheld)
+	c.Stability, c.Habit, c.Waiting = m.Stability.clone(), m.Habit.clone(), slices.Clone(m.Waiting)
 	return &c
 }
 
@@ -213,6 +220,8 @@ func (p Past) LongGone(kid string) bool {
 func (m *Memory) Note(d Digest) {
 	if n := len(m.Digests); n == 0 || m.Digests[n-1].Sum != d.Sum {
 		d.Verdict = m.VerdictOf(d.Sum)
+		// Sets that take turns must not push out all others.
+		m.Digests = slices.DeleteFunc(m.Digests, func(o Digest) bool { return o.Sum == d.Sum })
 		m.Digests = last(append(m.Digests, d), MaxDigests)
 	}
 	m.Changed = d.At
@@ -300,8 +309,12 @@ func (m *Memory) see(k jwks.Key, after, at time.Time) {
 	switch {
 	case s == nil:
 		m.Sightings[k.ID] = &Sighting{FirstAfter: after, FirstSeen: at, Key: k}
+	case s.Untold && !s.Live():
+		// It never went, as far as anybody was told: this is one life.
+		s.Published -= s.LastSeen.Sub(s.FirstSeen)
+		s.LastSeen, s.GoneBy, s.Key, s.Untold = time.Time{}, time.Time{}, k, false
 	case !s.Live():
-		s.FirstAfter, s.FirstSeen, s.LastSeen, s.GoneBy, s.Key = after, at, time.Time{}, time.Time{}, k
+		s.FirstAfter, s.FirstSeen, s.LastSeen, s.GoneBy, s.Key, s.Untold = after, at, time.Time{}, time.Time{}, k, false
 	default:
 		s.Key = k
 	}

@@ -21,6 +21,9 @@ type (
 		Learned    *learnedV1    `json:"learn,omitempty"`
 		Shown      int64         `json:"shown,omitzero"`
 		Flood      *floodV1      `json:"flood,omitempty"`
+		Stability  *stabilityV1  `json:"stab,omitempty"`
+		Habit      *habitV1      `json:"habit,omitempty"`
+		Waiting    []waitingV1   `json:"wait,omitempty"`
 	}
 	keyV1 struct {
 		ID       []byte     `json:"i"`
@@ -53,6 +56,7 @@ type (
 		Published  int64     `json:"pub,omitzero"`
 		Key        keyV1     `json:"key"`
 		Health     *healthV1 `json:"h,omitempty"`
+		Untold     bool      `json:"ut,omitempty"`
 	}
 	bindingV1 struct {
 		Kid  []byte   `json:"k"`

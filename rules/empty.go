@@ -63,7 +63,7 @@ func (s *step) stillEmpty(first, x *answer) {
 // answers still waits for a look that is not empty: without it, an issuer that
 // serves an empty set in between would never lose a key.
 func (s *step) refilled(x *answer) {
-	s.m.Flip(x.at)
+	s.flips(x.at)
 	aside := s.m.Pending.Aside
 	s.drop()
 	if aside == nil {

@@ -105,7 +105,7 @@ func settle(t *testing.T, s *sim, told map[jwks.Identity]bool) {
 func note(told map[jwks.Identity]bool, findings []rules.Finding) {
 	for _, f := range findings {
 		switch f.Type {
-		case event.KeyAdded, event.KeyMutated, event.KeyKidReused, event.KeyReappeared:
+		case event.KeyAdded, event.KeyMutated, event.KeyKidReused, event.KeyReappeared, event.SetRolledBack:
 			if f.Key != nil {
 				told[f.Key.Key.ID] = true
 			}

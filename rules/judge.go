@@ -89,6 +89,7 @@ func findings(book []Rule, c *Case) []Finding {
 	}
 	explain(c, out)
 	combined(c, out)
+	learned(c, out)
 	raise(c, out)
 	declared(c, out)
 	return out
@@ -173,7 +174,7 @@ func raise(c *Case, list []Finding) {
 		switch f.Type {
 		case event.KeyAdded:
 			to = max(to, event.SeverityMedium)
-		case event.KeyReappeared, event.KeyRelabelled:
+		case event.KeyReappeared, event.KeyRelabelled, event.SetRolledBack, event.KeyEphemeral:
 			to = min(to+1, event.SeverityCritical)
 		}
 		if to == f.Severity {

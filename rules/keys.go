@@ -105,25 +105,6 @@ func keyKidReused(c *Case) []Finding {
 	})
 }
 
-func keyReappeared(c *Case) []Finding {
-	return each(c, diff.Reappeared, func(ch Change, f *Finding) {
-		details := &event.KeyReappearedDetails{Confirmation: ch.Seen}
-		if s, ok := c.sighting(ch.ID); ok {
-			details.AbsentS = int64(f.At.Sub(s.GoneBy) / time.Second)
-			details.PublishedS = int64(s.Published / time.Second)
-			details.Retired = s.Retired(f.At)
-		}
-		what := "key that was gone"
-		if details.Retired {
-			f.Severity = event.SeverityHigh
-			what = "retired key"
-		}
-		f.present()
-		f.Details = details
-		f.Message = c.message(f, what, "came back", "its tokens verify again")
-	})
-}
-
 func keyRelabelled(c *Case) []Finding {
 	return each(c, diff.Relabelled, func(ch Change, f *Finding) {
 		c.was(ch, f)

@@ -107,17 +107,25 @@ func (s *step) resolve(first, x *answer) {
 	if pend.Told {
 		old = pend.Old
 	}
-	s.replaced(c, s.standing(old, first.at), keys)
-	if s.unconfirmed(first, keys) {
-		s.m.Flip(x.at)
+	s.replaced(c, append(s.standing(old, first.at), s.family()...), keys)
+	if c.Replaced != nil {
+		s.replacing(c)
+	}
+	lags := s.unconfirmed(first, keys)
+	flipped := len(s.m.Flips)
+	accept := s.steady(c, x, changes)
+	if lags && len(s.m.Flips) == flipped {
+		s.lagged(c, x)
 	}
 	c.Seen = event.Confirmation{Attempts: 2, Agreed: 2, Addresses: addresses(first, x)}
 	c.Keys = keys
 	s.drop()
 	s.flaws(c, first, x)
-	s.accept(c, keys, x)
+	accept(func() { s.accept(c, keys, x) })
 	s.m.Shown = time.Time{}
 	s.m.Later(first.set.Keys, x.set.Keys, first.at, x.at)
+	s.depart(c)
+	s.overlapping(c)
 	s.judge(c)
 	s.learn(first, x)
 	// What only the first look showed now stands in the baseline and is lacking
@@ -187,8 +195,9 @@ func (s *step) tell(first, other *answer) {
 			}
 		}
 		c.Keys = keys
+		accept := s.steady(c, first, s.changes(keys))
 		s.flawsOpened(c, first, other)
-		s.accept(c, keys, first)
+		accept(func() { s.accept(c, keys, first) })
 		if len(s.changes(first.set.Keys)) == 0 && s.closable(first) == 0 {
 			s.m.Pending = nil
 		}

@@ -90,6 +90,11 @@ type Case struct {
 	Old      []jwks.Key         // the old document, when nothing else is remembered
 	Failure  *Failure           // of the poll, when it failed; of the discovery, when that did
 
+	resurrection *resurrection             // what came back
+	unstable     *event.SetUnstableDetails // of the condition that opens
+	moments      []history.Waiting         // keys that were there for a moment
+	habit        habit
+
 	noise         *event.EndpointNoisyDetails // of what is withheld, to be told
 	noiseSeverity event.Severity
 

@@ -79,7 +79,7 @@ func Step(book []Rule, before *history.Memory, o Observation, p Policy) Outcome 
 		s.recovered(x)
 		s.undiscovered(x)
 		s.answered(x)
-		if x.valid() && s.learns(x) {
+		if x.valid() && !x.empty() && !s.m.Baseline.IsZero() && s.m.URL == s.p.URL {
 			s.passing(x)
 		}
 	}
@@ -162,6 +162,7 @@ func (s *step) first(x *answer) {
 		return
 	}
 	switch {
+	case s.alternates(x):
 	case len(s.changes(x.set.Keys)) > 0, s.unknown(x.flaws), s.closable(x) > 0, s.novel(x):
 		s.wait(x)
 	case len(s.m.Digests) == 0 || s.m.Digests[len(s.m.Digests)-1].Sum != x.set.Digest:

@@ -240,13 +240,20 @@ func TestReappearance(t *testing.T) {
 	s.poll(doc("A:a"))
 	s.expect(s.poll(doc("B:b")), "high set.replaced", "low key.added b", "informational key.removed a")
 	s.wait(24 * time.Hour)
-	s.expect(s.poll(doc("A:a")), "medium key.reappeared a", "informational key.removed b")
+	s.expect(s.poll(doc("A:a"))) // a lagging node, or a roll-back: time tells
+	s.wait(2 * time.Hour)
+	s.expect(s.poll(doc("A:a")), "medium set.rolled_back a once")
 	s.wait(10 * 24 * time.Hour)
 	s.good = s.now
-	s.poll(doc("B:b"))
+	s.poll(doc("A:a", "C:c"))
+	s.poll(doc("C:c"))
 	s.wait(30 * 24 * time.Hour)
 	s.good = s.now
-	s.expect(s.poll(doc("A:a", "B:b")), "high key.reappeared a") // published ten days, gone thirty
+	s.expect(s.poll(doc("A:a", "C:c")), "high set.rolled_back a") // published ten days, gone thirty
+	s.poll(doc("C:c"))
+	s.wait(30 * 24 * time.Hour)
+	s.good = s.now
+	s.expect(s.poll(doc("A:a", "C:c", "D:d")), "low key.added d", "high key.reappeared a") // no set that ever was
 }
 
 func TestSetReplacedIsJudgedPerPurpose(t *testing.T) {
@@ -429,7 +436,7 @@ func TestAnotherURLIsANewBaseline(t *testing.T) {
 	if d := s.findings[0].Details.(*event.BaselineDetails); d.Reason != "url_changed" || d.Keys != 2 {
 		t.Errorf("%+v", d)
 	}
-	s.expect(s.poll(doc("C:c", "D:d", "A:a")), "medium key.reappeared a") // the history stays
+	s.expect(s.poll(doc("C:c", "D:d", "A:a", "E:e")), "low key.added e", "medium key.reappeared a") // the history stays
 }
 
 func TestTierCriticalRaises(t *testing.T) {
