@@ -196,6 +196,16 @@ func pool(f *field) (good, bad []string) {
 		return []string{"webtoken", "${env:NOT_SET:-token}"}, []string{""}
 	case "heartbeat":
 		return []string{"off", "1s", "1000ms"}, []string{"on", "false", "999ms", "0s", "0"}
+	case "cadence", "max_key_age":
+		return []string{"1h", "90d", "60m"}, []string{"59m", "1s", "90", ""}
+	case "overlap":
+		return []string{"1m", "24h", "60s"}, []string{"59s", "0s", "1"}
+	case "keys":
+		return []string{"1", "1..3", "4096", "2..2", "1..4096"}, []string{"0", "1..", "..3", "0..3", "1..4097", "01", "1...3", "1-3", "a..b", "1..3..5", ""}
+	case "algs":
+		return []string{"RS256", "EdDSA", "ML-DSA-44"}, []string{"none", "HS256", "rs256", "", "RS25"}
+	case "thumbprints":
+		return []string{"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"}, []string{"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9X", "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs=", "NzbLsXh8uDCcd+6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", ""}
 	case "retain":
 		return []string{"1d", "400d", "24h", "9999d23h", "1440m", "86400s"}, []string{"23h", "1439m", "0d", "1.5d", "10000d", "1w", "1d24h"}
 	case "path", "credentials_file", "nkey_file", "password_file":

@@ -191,7 +191,8 @@ func (e *Endpoint) fields(d *decoder) []field {
 		}},
 		{key: "allow_private", def: "false", doc: "Whether its name may resolve to loopback or private addresses; allows `http://`.", one: boolOf(&e.AllowPrivate)},
 		{key: "redirects", def: "none", doc: "Which redirects are followed: none, or those that stay at scheme, host and port.", one: choiceOf(&e.Redirects, []string{"none", "same-host"})},
-		{key: "expect", hint: "leave it out; no expectation can be declared yet"},
+		{key: "expect", doc: "What is declared of the issuer; what breaks it is unexpected.", section: e.Expect.fields()},
+		{key: "learn", def: "on", doc: "Whether habits of the issuer, such as to replace all keys at once, lower what is told.", one: choiceOf(&e.Learn, []string{"on", "off"})},
 		{key: "addresses", hint: "leave it out; one address is probed"},
 	})
 }

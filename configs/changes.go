@@ -115,6 +115,14 @@ func loosened(was, is *Endpoint) []string {
 	say(is.Interval > was.Interval, "interval is raised from %s to %s", formatDuration(was.Interval), formatDuration(is.Interval))
 	say(is.MaxBody < was.MaxBody, "max_body is lowered from %s to %s", formatSize(was.MaxBody), formatSize(is.MaxBody))
 	say(is.MaxEvents < was.MaxEvents, "max_events is lowered from %d to %d an hour", was.MaxEvents, is.MaxEvents)
+	declared, declares := &was.Expect, &is.Expect
+	say(declared.Cadence > 0 && (declares.Cadence == 0 || declares.Cadence > declared.Cadence), "expect.cadence is loosened")
+	say(declared.Overlap > 0 && declares.Overlap < declared.Overlap, "expect.overlap is loosened")
+	say(declared.MaxKeyAge > 0 && (declares.MaxKeyAge == 0 || declares.MaxKeyAge > declared.MaxKeyAge), "expect.max_key_age is loosened")
+	say(declared.Keys.Max > 0 && (declares.Keys.Max == 0 || declares.Keys.Max > declared.Keys.Max), "expect.keys is loosened")
+	say(len(declared.Algs) > 0 && (len(declares.Algs) == 0 || !subset(declares.Algs, declared.Algs)), "expect.algs is loosened")
+	say(len(declared.Thumbprints) > 0 && (len(declares.Thumbprints) == 0 || !subset(declares.Thumbprints, declared.Thumbprints)), "expect.thumbprints is loosened")
+	say(was.Learn == "off" && is.Learn == "on", "learn is turned on")
 	return out
 }
 

@@ -95,6 +95,8 @@ type Endpoint struct {
 	TLS          EndpointTLS
 	AllowPrivate bool
 	Redirects    string // none or same-host
+	Expect       Expect
+	Learn        string // on or off
 }
 
 // EndpointTLS is whom an endpoint must prove to be, and who asks. The files were

@@ -62,7 +62,8 @@ func TestMinimalIsFilledWithDefaults(t *testing.T) {
 		Poll:  Poll{Interval: time.Minute, Timeout: 15 * time.Second, MaxBody: 4 << 20, MaxEvents: 60},
 		Endpoints: []Endpoint{{
 			Name: "corp-idp", JWKSURI: "https://login.corp.example/.well-known/jwks.json", Tier: "standard", Redirects: "none",
-			Poll: Poll{Interval: time.Minute, Timeout: 15 * time.Second, MaxBody: 4 << 20, MaxEvents: 60},
+			Poll:  Poll{Interval: time.Minute, Timeout: 15 * time.Second, MaxBody: 4 << 20, MaxEvents: 60},
+			Learn: "on",
 		}},
 		Sinks:    []Sink{{Name: "stdout", Type: TypeLog, From: FromNow, Format: "cloudevents"}},
 		Observer: Observer{Name: "jwkswatch", Heartbeat: time.Minute},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -136,7 +137,7 @@ func prepare(endpoints []Endpoint) ([]*Endpoint, error) {
 // same reports whether polling a is polling b: what differs at most is told in
 // events and has no part in how they come about.
 func same(a, b *Endpoint) bool {
-	return a.Interval == b.Interval && a.Tier == b.Tier && a.MaxEvents == b.MaxEvents && sameWay(a, b)
+	return a.Interval == b.Interval && a.Tier == b.Tier && a.MaxEvents == b.MaxEvents && reflect.DeepEqual(a.Expect, b.Expect) && sameWay(a, b)
 }
 
 // sameWay reports whether a and b ask the same of the same.

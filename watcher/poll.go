@@ -193,7 +193,7 @@ func (w *Watcher) step(ctx context.Context, s *slot, o rules.Observation, t *eve
 	e := s.e
 	policy := rules.Policy{
 		Endpoint: e.Name, URL: w.identity(e.Target.URL), Issuer: e.Issuer, Site: e.site, Interval: e.Interval, Tier: e.Tier,
-		Degraded: w.degraded.Load(), Group: e.Group, MaxEvents: e.MaxEvents,
+		Degraded: w.degraded.Load(), Group: e.Group, MaxEvents: e.MaxEvents, Expect: e.Expect,
 	}
 	for range 3 {
 		rec, mem, err := w.remembered(ctx, e)

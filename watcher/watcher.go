@@ -47,6 +47,7 @@ type Endpoint struct {
 	// MaxEvents is how many events an hour may be told one by one; 0 means
 	// rules.MaxEvents.
 	MaxEvents int
+	Expect    rules.Expect
 
 	host, site string // of Target.URL
 }
