@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -236,10 +237,8 @@ func (x *examiner) own(index int, o owner) {
 		x.owners = map[int][]owner{}
 	}
 	list := x.owners[index]
-	for _, known := range list {
-		if known == o {
-			return
-		}
+	if slices.Contains(list, o) {
+		return
 	}
 	if len(list) < ownersPerModulus {
 		x.owners[index] = append(list, o)
