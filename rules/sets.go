@@ -91,7 +91,7 @@ func opened(c *Case, fl Flaw) Finding {
 	}
 	if spoilt(c, fl) {
 		f.Severity = event.SeverityHigh
-		f.Reasons = append(f.Reasons, "signing_key_lost")
+		f.Reasons = append(f.Reasons, "opened_by_change")
 	}
 	f.Base = f.Severity
 	if f.Severity == event.SeverityInformational {
