@@ -132,7 +132,7 @@ func Examine(book []Rule, set *jwks.Set, p Policy, lists []*keyhealth.Blocklist,
 	m.Digests = []history.Digest{{Sum: set.Digest, At: at, Verdict: ReadBy(set)}}
 	for i, pub := range set.Publics() {
 		k := &set.Keys[i]
-		if s := m.Sightings[k.ID]; s.Health == nil || s.Health.Cert == [32]byte{} && k.Cert != [32]byte{} {
+		if s := m.Sightings[k.ID]; s.Health == nil {
 			s.Health = CheckUp(&pub, k.Cert, lists)
 		}
 	}
