@@ -48,8 +48,8 @@ func TestExplainCoversTheEffectiveConfiguration(t *testing.T) {
 			lines++
 		}
 	}
-	pins := 1 // a list is one value
-	if got := len(c.Explain()); got != lines+pins {
-		t.Errorf("%d values are explained, %d are effective", got, lines+pins)
+	const lists = 3 // pins, algs and thumbprints: a list is one value
+	if got := len(c.Explain()); got != lines+lists {
+		t.Errorf("%d values are explained, %d are effective", got, lines+lists)
 	}
 }

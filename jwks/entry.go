@@ -193,13 +193,13 @@ func (e *entry) identify(k *Key) {
 	case k.Kty == "AKP":
 		m.akp()
 	case k.Kty == "oct":
-		k.ID = Identity{Kind: Secret, Sum: sha256.Sum256(canonical(e.raw))}
+		k.ID = Identity{Kind: Secret, Sum: sha256.Sum256(canonical(plainMarks(e.raw)))}
 		return
 	default:
 		e.note(UnknownKty, "kty", unknownKty(k.Kty))
 	}
 	if m.sum == nil {
-		k.ID = Identity{Kind: Opaque, Sum: sha256.Sum256(canonical(e.raw))}
+		k.ID = Identity{Kind: Opaque, Sum: sha256.Sum256(canonical(plainMarks(e.raw)))}
 		return
 	}
 	k.ID = Identity{Kind: Thumbprint, Sum: *m.sum}

@@ -161,6 +161,9 @@ const (
 	TextTooLong    Code = "text_too_long"    // a label over MaxText octets: cut, with its hash
 	OracleRefuses  Code = "gojose_refuses"   // go-jose does not read this entry; never in a digest
 	PrivateText    Code = "private_key_text" // a PEM private key inside some other member
+	// PrivateProven and PublicSecret are never in a digest: arithmetic is bounded.
+	PrivateProven Code = "private_proven"       // the private member is proven to be that of this key
+	PublicSecret  Code = "public_key_as_secret" // oct whose k is a public key of the set
 )
 
 // Defects of the whole document.

@@ -30,6 +30,9 @@ func Parse(body []byte) *Set {
 		s.HeldSecret = looksSecret(body)
 		return s
 	}
+	if s.Shape == ShapeJWKS {
+		prove(body, f.cuts)
+	}
 	s.Body = replace(body, f.cuts)
 	w := newWalker(s.Body)
 	w.document(s.Shape == ShapeJWKS)

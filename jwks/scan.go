@@ -2,6 +2,7 @@ package jwks
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"slices"
@@ -22,7 +23,8 @@ type found struct {
 // cut is a span of the body that must not be kept.
 type cut struct {
 	start, end int
-	array      bool // an array, which stays one: the shape of a document is not ours to change
+	array      bool   // an array, which stays one: the shape of a document is not ours to change
+	mark       string // what stands in its place; "" for Redacted
 }
 
 // frame is an array or object that is open.
@@ -207,7 +209,7 @@ func (s *scanner) scalar(kind jsontext.Kind, start, end int) {
 	switch {
 	case s.hidden > 0:
 	case private:
-		if !emptyValue(raw) && string(raw) != `"`+Redacted+`"` {
+		if !emptyValue(raw) && !redacted(raw) {
 			s.cuts = append(s.cuts, cut{start: start, end: end})
 		}
 	case kind == '"' && s.seek && holdsPrivateText(raw):
@@ -279,6 +281,16 @@ func (s *scanner) shape() found {
 	return f
 }
 
+// redacted reports whether a string, given with its quotes, stands in place of a
+// secret.
+func redacted(raw []byte) bool {
+	switch string(raw) {
+	case `"` + Redacted + `"`, `"` + redactedProven + `"`, `"` + redactedPublic + `"`:
+		return true
+	}
+	return false
+}
+
 // replace returns the body without its cuts: the body itself when there are
 // none.
 func replace(body []byte, cuts []cut) []byte {
@@ -292,7 +304,7 @@ func replace(body []byte, cuts []cut) []byte {
 		if c.array {
 			out = append(out, `["`+Redacted+`"]`...)
 		} else {
-			out = append(out, `"`+Redacted+`"`...)
+			out = append(out, `"`+cmp.Or(c.mark, Redacted)+`"`...)
 		}
 		at = c.end
 	}

@@ -176,6 +176,7 @@ func (w *walker) held(name string) {
 		return
 	}
 	w.secret = true
+	w.marked(name, w.in[start:w.at])
 	if name != "k" {
 		w.leak(name, "")
 		return
@@ -183,6 +184,19 @@ func (w *walker) held(name string) {
 	// All of one object are settled alike, so more would tell nothing.
 	if len(w.pending)-w.mark < maxNotes {
 		w.pending = append(w.pending, w.pointer())
+	}
+}
+
+// marked notes what stands in place of a secret and says more of it.
+func (w *walker) marked(name string, raw []byte) {
+	if w.entry == nil || len(w.path) != 3 {
+		return
+	}
+	switch string(raw) {
+	case `"` + redactedProven + `"`:
+		w.note(PrivateProven, "is the private half of this key: "+name)
+	case `"` + redactedPublic + `"`:
+		w.note(PublicSecret, "the secret is a public key of this set")
 	}
 }
 

@@ -38,6 +38,14 @@ type Recalled struct {
 	At     time.Time // of the answer
 	Set    *jwks.Set
 	Facts  *Facts // may be nil
+
+	known []known // of each, once asked for
+}
+
+// known is a key of the set and what was found of it.
+type known struct {
+	key    *jwks.Key
+	health *history.Health
 }
 
 // Recall returns the flaws of an answer by what is remembered, by the book and in
@@ -124,7 +132,7 @@ func Examine(book []Rule, set *jwks.Set, p Policy, lists []*keyhealth.Blocklist,
 	m.Digests = []history.Digest{{Sum: set.Digest, At: at, Verdict: ReadBy(set)}}
 	for i, pub := range set.Publics() {
 		k := &set.Keys[i]
-		if s := m.Sightings[k.ID]; s.Health == nil || s.Health.Cert == [32]byte{} && k.Cert != [32]byte{} {
+		if s := m.Sightings[k.ID]; s.Health == nil {
 			s.Health = CheckUp(&pub, k.Cert, lists)
 		}
 	}
@@ -199,18 +207,24 @@ func (s *step) healthReview() time.Time {
 // each yields the first entry of each key of the set that was decoded, and what
 // was found of it; nil when nothing was yet.
 func (r *Recalled) each(yield func(*jwks.Key, *history.Health) bool) {
-	seen := make(map[jwks.Identity]bool, len(r.Set.Keys))
-	for i := range r.Set.Keys {
-		k := &r.Set.Keys[i]
-		if !k.Decoded() || seen[k.ID] {
-			continue
+	if r.known == nil {
+		r.known = make([]known, 0, len(r.Set.Keys))
+		seen := make(map[jwks.Identity]bool, len(r.Set.Keys))
+		for i := range r.Set.Keys {
+			k := &r.Set.Keys[i]
+			if !k.Decoded() || seen[k.ID] {
+				continue
+			}
+			seen[k.ID] = true
+			n := known{key: k}
+			if s := r.Before.Sightings[k.ID]; s != nil {
+				n.health = s.Health
+			}
+			r.known = append(r.known, n)
 		}
-		seen[k.ID] = true
-		var h *history.Health
-		if s := r.Before.Sightings[k.ID]; s != nil {
-			h = s.Health
-		}
-		if !yield(k, h) {
+	}
+	for _, n := range r.known {
+		if !yield(n.key, n.health) {
 			return
 		}
 	}

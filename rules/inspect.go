@@ -43,6 +43,9 @@ func private(s *jwks.Set) []Flaw {
 		if k.ID.Kind == jwks.Secret {
 			what = "a symmetric key is published"
 		}
+		if has(k.Defects, jwks.PrivateProven) {
+			what += ", and proven to be that"
+		}
 		out = append(out, Flaw{
 			ID: history.FlawID(string(event.KeyPrivate), k.ID.String()), Key: k, What: what,
 			Details: &event.KeyPrivateDetails{

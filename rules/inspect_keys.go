@@ -19,7 +19,7 @@ func weakLabels(s *jwks.Set) []Flaw {
 	seen := map[finding]bool{}
 	for i := range s.Keys {
 		k := &s.Keys[i]
-		if !k.Decoded() {
+		if !k.Decoded() && !has(k.Defects, jwks.PublicSecret) {
 			continue
 		}
 		add := func(code string, severity event.Severity) {
@@ -31,7 +31,11 @@ func weakLabels(s *jwks.Set) []Flaw {
 		if k.Kty == "RSA" {
 			add(keyhealth.RSAShort, event.Severity(keyhealth.RSALength(k.Bits)))
 		}
-		add(algorithm(k))
+		if k.Decoded() {
+			add(algorithm(k))
+			continue
+		}
+		add("public_key_as_secret", event.SeverityCritical)
 	}
 	return out
 }

@@ -55,7 +55,7 @@ func place(k *jwks.Key) string { return fmt.Sprintf("/keys/%d", k.Index) }
 func skeleton(kid string) string {
 	s := kid
 	if !ascii(s) {
-		s = cases.Fold().String(norm.NFKC.String(s))
+		s = cases.Fold().String(strings.Map(capital, norm.NFKC.String(s)))
 	}
 	var b strings.Builder
 	for _, r := range s {
@@ -79,6 +79,20 @@ func ascii(s string) bool {
 	return true
 }
 
+// capital is the letter that a capital is taken for whose small form looks like
+// another one.
+func capital(r rune) rune {
+	switch r {
+	case '\u0397', '\u041d':
+		return 'h'
+	case '\u039d':
+		return 'n'
+	case '\u03a5', '\u0423':
+		return 'y'
+	}
+	return r
+}
+
 // confusable is the letter that a folded one is taken for.
 func confusable(r rune) rune {
 	switch r {
@@ -98,7 +112,7 @@ func confusable(r rune) rune {
 		return 'e'
 	case '\u0261', '\u0581':
 		return 'g'
-	case '\u04bb', '\u043d', '\u03b7':
+	case '\u04bb', '\u043d':
 		return 'h'
 	case '\u0458', '\u03f3':
 		return 'j'
@@ -106,7 +120,7 @@ func confusable(r rune) rune {
 		return 'k'
 	case '\u043c', '\u03bc':
 		return 'm'
-	case '\u0578':
+	case '\u0578', '\u03b7':
 		return 'n'
 	case '\u0440', '\u03c1':
 		return 'p'

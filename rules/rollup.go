@@ -21,7 +21,7 @@ func rollUp(list []Finding) []Finding {
 	for i := range list {
 		g := groups[groupOf(&list[i])]
 		switch {
-		case len(g) <= RollUpOver && (list[i].Type != event.SetBreaksVerifiers || len(g) < 2):
+		case len(g) <= RollUpOver && (list[i].Type != event.SetBreaksVerifiers || list[i].Closing || len(g) < 2):
 			out = append(out, list[i])
 		case g[0] == i:
 			out = append(out, join(list, g))

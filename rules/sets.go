@@ -86,9 +86,12 @@ func opened(c *Case, fl Flaw) Finding {
 	if c.Baseline != "" {
 		f.Reasons = []string{"at_baseline"}
 	}
+	if fl.Rule.Type == event.KeyPrivate && fl.Key != nil && has(fl.Key.Defects, jwks.PrivateProven) {
+		f.Reasons = append(f.Reasons, "proven")
+	}
 	if spoilt(c, fl) {
 		f.Severity = event.SeverityHigh
-		f.Reasons = append(f.Reasons, "signing_key_lost")
+		f.Reasons = append(f.Reasons, "opened_by_change")
 	}
 	f.Base = f.Severity
 	if f.Severity == event.SeverityInformational {

@@ -42,7 +42,8 @@ type slot struct {
 	// review is when an answer must be judged again even if it shows nothing new;
 	// zero for never.
 	review time.Time
-	fresh  bool // the next poll is a second look
+	found  findings // of the examiner, for the next observation
+	fresh  bool     // the next poll is a second look
 
 	way *way // from the issuer to the key set; nil without discovery
 }
@@ -137,7 +138,8 @@ func prepare(endpoints []Endpoint) ([]*Endpoint, error) {
 // same reports whether polling a is polling b: what differs at most is told in
 // events and has no part in how they come about.
 func same(a, b *Endpoint) bool {
-	return a.Interval == b.Interval && a.Tier == b.Tier && a.MaxEvents == b.MaxEvents && reflect.DeepEqual(a.Expect, b.Expect) && sameWay(a, b)
+	return a.Interval == b.Interval && a.Tier == b.Tier && a.MaxEvents == b.MaxEvents && reflect.DeepEqual(a.Expect, b.Expect) &&
+		maps.Equal(a.Compromised, b.Compromised) && sameWay(a, b)
 }
 
 // sameWay reports whether a and b ask the same of the same.

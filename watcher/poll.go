@@ -53,7 +53,7 @@ func (w *Watcher) poll(ctx context.Context, s *slot, b *body) time.Duration {
 		w.Log.Info().Str("endpoint", e.Name).Int("failures", s.row.Count).Msg("answers again")
 	}
 	s.good++
-	if !s.attentive && s.known && l.same && !s.reviewDue(now) && resp.Key() == s.key {
+	if !s.attentive && s.known && l.same && !s.reviewDue(now) && !s.found.some.Load() && resp.Key() == s.key {
 		w.stats.unchanged.Add(1)
 		s.polled(now, &l, nil, s.usable)
 		if s.usable {
@@ -193,8 +193,15 @@ func (w *Watcher) step(ctx context.Context, s *slot, o rules.Observation, t *eve
 	e := s.e
 	policy := rules.Policy{
 		Endpoint: e.Name, URL: w.identity(e.Target.URL), Issuer: e.Issuer, Site: e.site, Interval: e.Interval, Tier: e.Tier,
-		Degraded: w.degraded.Load(), Group: e.Group, MaxEvents: e.MaxEvents, Expect: e.Expect,
+		Degraded: w.degraded.Load(), Group: e.Group, MaxEvents: e.MaxEvents, Expect: e.Expect, Compromised: e.Compromised,
 	}
+	o.Health = s.found.take()
+	stored := false
+	defer func() {
+		if !stored {
+			s.found.add(o.Health, true)
+		}
+	}()
 	for range 3 {
 		rec, mem, err := w.remembered(ctx, e)
 		if err != nil {
@@ -220,6 +227,8 @@ func (w *Watcher) step(ctx context.Context, s *slot, o rules.Observation, t *eve
 			}
 			w.stats.committed(out.Findings)
 		}
+		stored = true
+		w.toExamine(s, o.Set, out.Memory)
 		s.fresh = out.Memory.Pending != nil
 		s.attentive = s.fresh || out.Attentive()
 		s.review = out.Review

@@ -27,6 +27,7 @@ import (
 
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/fetch"
+	"github.com/jwkswatch/jwkswatch/keyhealth"
 	"github.com/jwkswatch/jwkswatch/rules"
 	"github.com/jwkswatch/jwkswatch/state"
 )
@@ -48,6 +49,9 @@ type Endpoint struct {
 	// rules.MaxEvents.
 	MaxEvents int
 	Expect    rules.Expect
+	// Compromised are thumbprints of keys of own incidents, each with what the
+	// operator says of it. It is shared and must not change.
+	Compromised map[string]string
 
 	host, site string // of Target.URL
 }
@@ -71,6 +75,8 @@ type Watcher struct {
 	Observer  Observer
 	Log       zerolog.Logger // operations
 
+	// Blocklists are the operator's lists of keys whose private half is known.
+	Blocklists []*keyhealth.Blocklist
 	// Workers is how many polls may be under way at once; 0 means 64.
 	Workers int
 	// Rand returns a number in [0,1) that nobody outside can predict; nil
@@ -91,6 +97,7 @@ type Watcher struct {
 	degraded atomic.Bool
 	stats    counters
 	seen     seen
+	examiner examiner
 	turned   atomic.Int64 // Unix time of the scheduler's last turn, in nanoseconds
 	top      atomic.Int64 // when the next poll is due, likewise
 }
@@ -147,12 +154,15 @@ func (w *Watcher) Run(ctx context.Context) error {
 	stop := make(chan struct{})
 	var flusher sync.WaitGroup
 	flusher.Go(func() { w.flushLoop(stop) })
+	w.examiner.begin()
+	flusher.Go(func() { w.examine(stop) })
 	w.schedule(ctx, q, &crew, done)
 	close(w.fleet.over)
 	close(crew.jobs)
 	crew.Wait()
 	close(stop)
 	flusher.Wait()
+	w.examiner.end()
 	w.end()
 	return w.flush(context.WithoutCancel(ctx))
 }
