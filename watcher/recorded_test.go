@@ -125,6 +125,15 @@ func replay(t *testing.T, state string, files []string) {
 	done := make(chan struct{})
 	go func() { _ = server.Serve(pipe); close(done) }()
 	h := &watched{t: t, db: open(t, state), dial: pipe, flush: time.Hour}
+	// How long each document stood: sets that alternate by the hour, nightly ones,
+	// and rotations that take weeks.
+	interval, stood := 6*time.Hour, 10*24*time.Hour
+	switch {
+	case strings.HasSuffix(t.Name(), "-flapping"):
+		interval, stood = 10*time.Minute, time.Hour
+	case strings.Contains(t.Name(), "nightly"):
+		interval, stood = time.Hour, 24*time.Hour
+	}
 	var last map[jwks.Identity][]int
 	for i, f := range files {
 		b, err := os.ReadFile(f)
@@ -134,24 +143,55 @@ func replay(t *testing.T, state string, files []string) {
 		set := jwks.Parse(b)
 		current.Store(&b)
 		if i == 0 {
-			h.start(endpoint("idp", "http://idp.example/jwks", 10*time.Minute))
+			h.start(endpoint("idp", "http://idp.example/jwks", interval))
 		}
 		told := 0
 		if i > 0 {
 			told = len(h.events())
 		}
-		time.Sleep(time.Hour)
+		time.Sleep(stood)
 		if i > 0 {
-			came, went := difference(last, set.Identities())
-			transition(t, filepath.Base(f), h.events()[told:], came, went)
+			if came, went := difference(last, set.Identities()); !strings.HasSuffix(t.Name(), "-flapping") {
+				transition(t, filepath.Base(f), h.events()[told:], came, went)
+			}
 		}
 		last = set.Identities()
 	}
 	h.stop()
+	quiet(t, h.events(), len(files))
 	_ = server.Close()
 	<-done
 	if err := h.db.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// quiet holds how loud a series is by what it shows: sets that alternate are one
+// open condition, nightly exchanges a few rolled-up events and no alert, ordinary
+// rotations nothing above low.
+func quiet(t *testing.T, events []*event.Event, documents int) {
+	t.Helper()
+	unstable, loudest := 0, event.Severity(0)
+	for _, e := range events {
+		f := &e.Data.Event
+		if f.Type == event.BaselineEstablished || f.Condition != nil && f.Type != event.SetUnstable {
+			continue // of the documents themselves, which are what they are
+		}
+		loudest = max(loudest, f.Severity)
+		if f.Type == event.SetUnstable {
+			unstable++
+			if f.Condition.State != event.Open {
+				t.Error("set.unstable is closed while answers alternate")
+			}
+		}
+	}
+	switch {
+	case strings.HasSuffix(t.Name(), "-flapping") && unstable != 1:
+		t.Errorf("%d times set.unstable: %q", unstable, tell(events))
+	case strings.Contains(t.Name(), "nightly") && (loudest >= event.SeverityMedium || len(events) > 1+8*(documents-1)):
+		t.Errorf("%d events, the loudest %s: %q", len(events), loudest, tell(events))
+	case strings.HasSuffix(t.Name(), "-overlap-rotation") && loudest > event.SeverityLow:
+		t.Errorf("an ordinary rotation is %s: %q", loudest, tell(events))
 	}
 }
 
