@@ -33,7 +33,9 @@ type issuer [][]key
 // stand still or rotate with an overlap, some slide, a few replace everything, and
 // a few have unequal nodes.
 func newIssuer(r *rand.Rand, n, days int) issuer {
-	name := func(i int) key { return key{kid: fmt.Sprintf("i%d-k%d", n, i), material: fmt.Sprintf("issuer %d key %d", n, i), use: "sig"} }
+	name := func(i int) key {
+		return key{kid: fmt.Sprintf("i%d-k%d", n, i), material: fmt.Sprintf("issuer %d key %d", n, i), use: "sig"}
+	}
 	period := 20 + r.IntN(40)
 	var out issuer
 	switch kind := n % 40; {
