@@ -54,7 +54,7 @@ func (a *answer) tells(t event.Type) bool {
 // answer does not show it says nothing.
 func byState(t event.Type) bool {
 	switch t {
-	case event.EndpointNoisy, event.SetUnstable, event.RotationNoOverlap, event.RotationOverdue, event.SetSplit:
+	case event.EndpointNoisy, event.SetUnstable, event.RotationNoOverlap, event.RotationOverdue:
 		return true
 	}
 	return false

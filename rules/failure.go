@@ -159,3 +159,9 @@ func (o *Outcome) Attentive() bool {
 	}
 	return false
 }
+
+// Recent counts polls of a short while.
+type Recent struct {
+	Polls, Failed int
+	Rows          int // of failures, each ended or begun by an answer
+}

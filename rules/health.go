@@ -38,6 +38,10 @@ type Recalled struct {
 	At     time.Time // of the answer
 	Set    *jwks.Set
 	Facts  *Facts // may be nil
+	// Peers are the other endpoints at which a key stands; nil: not known.
+	Peers func(jwks.Identity) []Peer
+	// Views are what single addresses showed; nil: not known.
+	Views *Views
 
 	known []known // of each, once asked for
 }
@@ -68,7 +72,7 @@ func Recall(book []Rule, r *Recalled) []Flaw {
 }
 
 func (s *step) recalled(x *answer) []Flaw {
-	return Recall(s.book, &Recalled{Policy: s.p, Before: s.m, At: x.at, Set: x.set, Facts: x.facts})
+	return Recall(s.book, &Recalled{Policy: s.p, Before: s.m, At: x.at, Set: x.set, Facts: x.facts, Peers: s.o.Peers, Views: s.o.Views})
 }
 
 // Checks identifies the checks of this version with these lists: what was checked

@@ -28,5 +28,5 @@ func (s *step) remembered(x *answer) []Flaw {
 	if !x.valid() {
 		return nil
 	}
-	return append(s.recalled(x), s.sharedFlaws(x)...)
+	return s.recalled(x)
 }

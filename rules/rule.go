@@ -55,6 +55,8 @@ type Policy struct {
 	Tier     string // low, standard or critical
 	Group    string // endpoints of one group may share keys; "" for none
 	Expect   Expect
+	// EachAddress says that each address of the host is asked by itself.
+	EachAddress bool
 	// MaxEvents is how many events an hour the endpoint may tell one by one; 0
 	// means MaxEvents.
 	MaxEvents int

@@ -62,6 +62,9 @@ type sim struct {
 	book     []rules.Rule  // nil: the built-in one
 	facts    *rules.Facts  // of the answers to come
 	health   *rules.Health // of the next answer
+	peers    func(jwks.Identity) []rules.Peer
+	views    *rules.Views
+	recent   *rules.Recent
 	row      int
 	since    time.Time
 	goods    int
@@ -87,6 +90,7 @@ func (s *sim) step(o rules.Observation) []string {
 		s.t.Fatal(err)
 	}
 	o.At, o.After, o.Remote = s.now, s.good, "192.0.2.7:443"
+	o.Peers, o.Views, o.Recent = s.peers, s.views, s.recent
 	book := s.book
 	if book == nil {
 		book = rules.Book()

@@ -38,6 +38,12 @@ type Observation struct {
 	// Health is what was found since the last observation of keys that were seen
 	// before; nil for nothing.
 	Health *Health
+	// Peers are the other endpoints at which a key stands now; nil: not known.
+	Peers func(jwks.Identity) []Peer
+	// Views are what single addresses showed; nil: not known.
+	Views *Views
+	// Recent counts the last polls, this one included; nil: not known.
+	Recent *Recent
 	// DiscoveredInARow counts the polls in a row whose discovery was good.
 	DiscoveredInARow int
 }

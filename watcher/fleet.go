@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/fetch"
@@ -19,7 +20,11 @@ import (
 // never touched meanwhile. Nobody but the owner writes, so the owner reads
 // without mu; mu is for Status, which reads at any time.
 type slot struct {
-	e *Endpoint // as polled
+	e     *Endpoint // as polled
+	named string    // never changes
+	// marked asks for the next answer to be judged whatever it is: what others
+	// show may change the verdict on it.
+	marked atomic.Bool
 
 	// The scheduler's alone.
 	at      int  // place in the queue; -1 while a poll is under way
@@ -209,7 +214,7 @@ func (w *Watcher) replace(q *queue, next []*Endpoint) {
 		delete(before, e.Name)
 		switch {
 		case s == nil:
-			s = &slot{at: -1, shown: shown{want: e, watched: now}}
+			s = &slot{at: -1, named: e.Name, shown: shown{want: e, watched: now}}
 			soon = append(soon, s)
 		case s.gone: // came back while its last poll is under way
 			s.gone = false
@@ -240,6 +245,7 @@ func (w *Watcher) replace(q *queue, next []*Endpoint) {
 	f.mu.Lock()
 	f.slots = slots
 	f.mu.Unlock()
+	w.judgeAgain(w.peers.configure(next))
 }
 
 // soon is the time to the first poll of one of n endpoints. They are spread so

@@ -53,7 +53,7 @@ func (w *Watcher) poll(ctx context.Context, s *slot, b *body) time.Duration {
 		w.Log.Info().Str("endpoint", e.Name).Int("failures", s.row.Count).Msg("answers again")
 	}
 	s.good++
-	if !s.attentive && s.known && l.same && !s.reviewDue(now) && !s.found.some.Load() && resp.Key() == s.key {
+	if !s.attentive && s.known && l.same && !s.marked.Load() && !s.reviewDue(now) && !s.found.some.Load() && resp.Key() == s.key {
 		w.stats.unchanged.Add(1)
 		s.polled(now, &l, nil, s.usable)
 		if s.usable {
@@ -92,6 +92,7 @@ func (w *Watcher) answer(ctx context.Context, s *slot, l *look, resp *fetch.Resp
 	if set.Body != nil {
 		set.Body = append([]byte(nil), set.Body...) // it may lie in the worker's buffer
 	}
+	s.marked.Store(false) // before the look at the others: what comes after it marks again
 	f := facts(l, resp, set)
 	o := rules.Observation{
 		At: now, Set: set, GoodInARow: int(s.good), Remote: resp.RemoteAddr, MaxAge: resp.MaxAge, Facts: f,
@@ -210,7 +211,7 @@ func (w *Watcher) step(ctx context.Context, s *slot, o rules.Observation, t *eve
 		if err := w.load(ctx, s, mem); err != nil {
 			return 0, err
 		}
-		o.After = s.lastGood
+		o.After, o.Peers = s.lastGood, w.peers.seenBy(e.Name)
 		out := rules.Step(w.Book, mem, o, policy)
 		returned(&out, o)
 		if out.Store {
@@ -226,6 +227,7 @@ func (w *Watcher) step(ctx context.Context, s *slot, o rules.Observation, t *eve
 				return 0, fmt.Errorf("committing revision %d of %s: %w", txn.Next.Revision, e.Name, err)
 			}
 			w.stats.committed(out.Findings)
+			w.judgeAgain(w.peers.put(e.Name, out.Memory, false))
 		}
 		stored = true
 		w.toExamine(s, o.Set, out.Memory)

@@ -93,6 +93,7 @@ type Watcher struct {
 	TurnEvery time.Duration
 
 	fleet    fleet
+	peers    peers
 	observer atomic.Pointer[Observer] // nil: Observer
 	degraded atomic.Bool
 	stats    counters
@@ -152,11 +153,13 @@ func (w *Watcher) Run(ctx context.Context) error {
 		}
 	}}
 	stop := make(chan struct{})
-	var flusher sync.WaitGroup
+	var flusher, indexer sync.WaitGroup
 	flusher.Go(func() { w.flushLoop(stop) })
 	w.examiner.begin()
 	flusher.Go(func() { w.examine(stop) })
+	indexer.Go(func() { w.index(ctx) })
 	w.schedule(ctx, q, &crew, done)
+	indexer.Wait()
 	close(w.fleet.over)
 	close(crew.jobs)
 	crew.Wait()

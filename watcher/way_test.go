@@ -313,6 +313,9 @@ func TestNameDisappears(t *testing.T) {
 				if c.others {
 					list = append(list, endpoint("other", "http://other.example:"+port+"/jwks", time.Minute))
 				}
+				for i := range list {
+					list[i].Group = "corp" // one issuer serves both names
+				}
 				h.start(list...)
 				time.Sleep(5 * time.Minute)
 				dns.set("idp.corp.example", false)
