@@ -73,7 +73,7 @@ type Sighting struct {
 	// Untold says that it is gone while the endpoint is unsteady: its removal is no
 	// news until no answer showed it for long.
 	Untold bool
-	Health    *Health  // of the material; nil: not checked yet
+	Health *Health // of the material; nil: not checked yet
 }
 
 // Live reports whether the material stands in the baseline.
