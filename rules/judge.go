@@ -105,6 +105,10 @@ func explain(c *Case, list []Finding) {
 		case event.KeyAdded, event.KeyRemoved:
 			if c.Replaced != nil {
 				f.Reasons = append(f.Reasons, "explained_by:"+string(event.SetReplaced))
+				if c.habit.verdict == "" || c.habit.verdict == "off_habit" {
+					// That event calls somebody already; it does not where it is a habit.
+					f.lower(event.SeverityMedium, "explained", "explained_by:"+string(event.SetReplaced))
+				}
 			}
 		case event.SetNoSigningKeys:
 			if c.Replaced != nil && !f.Closing {

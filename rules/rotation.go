@@ -108,12 +108,14 @@ func (s *step) rotated(c *Case) {
 	if moved {
 		r.Moves++
 	}
-	if come+gone == 0 || s.unstable() {
-		return // who takes turns has no rhythm
+	if come+gone > 0 {
+		r.Stir(c.At)
 	}
-	r.Stir(c.At)
-	if come > 0 {
-		r.Add(come)
+	if come == 0 {
+		return
+	}
+	r.Add(come)
+	if !s.unstable() { // who takes turns has no rhythm
 		r.Turned(history.Turn{After: c.After, At: c.At}, sameTurn(r.Turns))
 	}
 }
