@@ -128,7 +128,18 @@ func without(list, other []string) []string {
 	return out
 }
 
-// Altered returns the members among alg, use and key_ops that changed. Entries
+// Beside are the members that are compared although they are no part of the
+// digest of a set.
+func Beside(name string) bool {
+	switch name {
+	case "issuer", "x5u", "exp", "nbf":
+		return true
+	}
+	return false
+}
+
+// Altered returns the members among alg, use, key_ops and those beside that
+// changed. Entries
 // are compared under the labels that both sides have; an alias that comes with
 // an alg of its own alters nothing. Without a common label the material is
 // compared as a whole.
@@ -145,7 +156,10 @@ func (p Pair) Altered() []Field {
 		common = []string{""}
 	}
 	var out []Field
-	for _, name := range [...]string{"alg", "use", "key_ops"} {
+	for _, name := range [...]string{"alg", "use", "key_ops", "issuer", "x5u", "exp", "nbf"} {
+		if !p.Old.tells(name) && !p.New.tells(name) {
+			continue
+		}
 		was, is := p.Old.values(name, whole), p.New.values(name, whole)
 		for _, kid := range common {
 			f := Field{name, was[kid], is[kid]}
@@ -168,6 +182,35 @@ func (m Material) labels() []string {
 	return slices.Compact(out)
 }
 
+// member is the value of one that has a single one, "" when it is absent.
+func member(k *jwks.Key, name string) string {
+	switch name {
+	case "alg":
+		return k.Alg
+	case "use":
+		return k.Use
+	case "issuer":
+		return k.Issuer
+	case "x5u":
+		return k.X5U
+	case "exp":
+		return k.Exp
+	case "nbf":
+		return k.Nbf
+	}
+	return ""
+}
+
+// tells reports whether any entry has the member.
+func (m Material) tells(name string) bool {
+	for i := range m.Entries {
+		if k := &m.Entries[i]; member(k, name) != "" || name == "key_ops" && len(k.Ops) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // values collects the values of a member by the kid of the entry; under "" all
 // of them, if the material is taken as a whole.
 func (m Material) values(name string, whole bool) map[string][]string {
@@ -178,13 +221,10 @@ func (m Material) values(name string, whole bool) map[string][]string {
 		if whole {
 			kid = ""
 		}
-		switch {
-		case name == "alg" && e.Alg != "":
-			out[kid] = append(out[kid], e.Alg)
-		case name == "use" && e.Use != "":
-			out[kid] = append(out[kid], e.Use)
-		case name == "key_ops":
+		if name == "key_ops" {
 			out[kid] = append(out[kid], e.Ops...)
+		} else if v := member(e, name); v != "" {
+			out[kid] = append(out[kid], v)
 		}
 	}
 	for kid, list := range out {

@@ -78,6 +78,7 @@ func last[T any](list []T, n int) []T {
 func Slim(k jwks.Key) jwks.Key {
 	short := func(s string) string { return s[:min(len(s), maxGoneText)] }
 	k.Ops, k.HasOps, k.Encoding, k.Private, k.Defects = nil, false, nil, nil, nil
+	k.Issuer, k.X5U, k.Exp, k.Nbf = "", "", "", ""
 	k.Kty, k.Crv, k.Alg, k.Use = short(k.Kty), short(k.Crv), short(k.Alg), short(k.Use)
 	return k
 }

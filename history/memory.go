@@ -52,6 +52,7 @@ type Memory struct {
 	Stability  Stability
 	Habit      Habit
 	Waiting    []Waiting
+	Rotation   Rotation
 	// Shown is the last good poll that showed keys, while the answers since
 	// hold none; else zero. The polls between were good, and showed nothing.
 	Shown time.Time
@@ -72,7 +73,7 @@ type Sighting struct {
 	// Untold says that it is gone while the endpoint is unsteady: its removal is no
 	// news until no answer showed it for long.
 	Untold bool
-	Health    *Health  // of the material; nil: not checked yet
+	Health *Health // of the material; nil: not checked yet
 }
 
 // Live reports whether the material stands in the baseline.
@@ -180,6 +181,7 @@ func (m *Memory) Clone() *Memory {
 	c.Learned = m.Learned.Clone()
 	c.Flood.Withheld = slices.Clone(m.Flood.Withheld)
 	c.Stability, c.Habit, c.Waiting = m.Stability.clone(), m.Habit.clone(), slices.Clone(m.Waiting)
+	c.Rotation = m.Rotation.Clone()
 	return &c
 }
 
@@ -305,6 +307,7 @@ func (m *Memory) Later(first, second []jwks.Key, firstAt, secondAt time.Time) {
 // see notes one entry of the answer.
 func (m *Memory) see(k jwks.Key, after, at time.Time) {
 	k.Defects = nil
+	k.Issuer, k.X5U, k.Exp, k.Nbf = "", "", "", "" // asked of live entries only
 	s := m.Sightings[k.ID]
 	switch {
 	case s == nil:

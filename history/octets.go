@@ -12,7 +12,8 @@ import (
 const overhead = 10
 
 func (m *Memory) octets() int {
-	n := 4096 + 120*len(m.Flood.Withheld) + 100*(len(m.Waiting)+len(m.Stability.Back)+len(m.Stability.Shares)+len(m.Habit.Replacements)+20) + text(len(m.URL)) + 500*len(m.Digests) + 20*len(m.Flips) + octetsOfLearned(&m.Learned) + octetsOfPending(m.Pending)
+	n := 4096 + 120*len(m.Flood.Withheld) + 100*(len(m.Waiting)+len(m.Stability.Back)+len(m.Stability.Shares)+len(m.Habit.Replacements)+20) + text(len(m.URL)) + 500*len(m.Digests) + 20*len(m.Flips) + octetsOfLearned(&m.Learned) + octetsOfPending(m.Pending) +
+		octetsOfRotation(&m.Rotation)
 	for i := range m.Live {
 		n += octetsOfKey(&m.Live[i])
 	}
@@ -49,6 +50,7 @@ func texts(list []string) int {
 
 func octetsOfKey(k *jwks.Key) int {
 	n := 3*text(33) + 60 + text(len(k.Kid)) + text(len(k.Kty)) + text(len(k.Crv)) + text(len(k.Alg)) + text(len(k.Use)) +
+		text(len(k.Issuer)) + text(len(k.X5U)) + text(len(k.Exp)) + text(len(k.Nbf)) +
 		texts(k.Ops) + texts(k.Encoding) + texts(k.Private)
 	for i := range k.Defects {
 		n += octetsOfDefect(&k.Defects[i])

@@ -13,6 +13,7 @@ func packKey(k *jwks.Key) keyV1 {
 		ID: packID(k.ID), Kid: []byte(k.Kid), Kty: []byte(k.Kty), Crv: []byte(k.Crv), Alg: []byte(k.Alg), Use: []byte(k.Use),
 		Ops: packAll(k.Ops), HasOps: k.HasOps, Bits: k.Bits, Cert: packSum(k.Cert), Form: packSum(k.Form),
 		Encoding: k.Encoding, Private: k.Private, Index: k.Index, Defects: packDefects(k.Defects),
+		Issuer: []byte(k.Issuer), X5U: []byte(k.X5U), Exp: []byte(k.Exp), Nbf: []byte(k.Nbf),
 	}
 	return out
 }
@@ -140,6 +141,7 @@ func (r *reader) key(k keyV1) jwks.Key {
 		ID: r.id(k.ID), Kid: string(k.Kid), Kty: string(k.Kty), Crv: string(k.Crv), Alg: string(k.Alg), Use: string(k.Use),
 		Ops: unpackAll(k.Ops), HasOps: k.HasOps, Bits: k.Bits, Cert: r.sum(k.Cert), Form: r.sum(k.Form),
 		Encoding: k.Encoding, Private: k.Private, Index: k.Index, Defects: unpackDefects(k.Defects),
+		Issuer: string(k.Issuer), X5U: string(k.X5U), Exp: string(k.Exp), Nbf: string(k.Nbf),
 	}
 	return out
 }

@@ -24,6 +24,7 @@ type (
 		Stability  *stabilityV1  `json:"stab,omitempty"`
 		Habit      *habitV1      `json:"habit,omitempty"`
 		Waiting    []waitingV1   `json:"wait,omitempty"`
+		Rotation   *rotationV1   `json:"rot,omitempty"`
 	}
 	keyV1 struct {
 		ID       []byte     `json:"i"`
@@ -41,6 +42,10 @@ type (
 		Private  []string   `json:"p,omitempty"`
 		Defects  []defectV1 `json:"d,omitempty"`
 		Index    int        `json:"n,omitempty"`
+		Issuer   []byte     `json:"is,omitempty"`
+		X5U      []byte     `json:"xu,omitempty"`
+		Exp      []byte     `json:"ex,omitempty"`
+		Nbf      []byte     `json:"nb,omitempty"`
 	}
 	defectV1 struct {
 		Code    string `json:"c"`

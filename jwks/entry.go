@@ -16,6 +16,17 @@ func registered() []string {
 	}
 }
 
+// beside reports whether the name is that of a member without a registration
+// that is read all the same. Nothing about it is a defect: it is no part of the
+// digest.
+func beside(name []byte) bool {
+	switch string(name) {
+	case "issuer", "exp", "nbf":
+		return true
+	}
+	return false
+}
+
 // entry is one element of the keys array while it is read.
 type entry struct {
 	w       *walker
@@ -38,7 +49,7 @@ type field struct {
 func (e *entry) member(name []byte) {
 	start := e.w.at
 	e.w.value()
-	if !e.named(name) {
+	if !e.named(name) && !beside(name) {
 		return
 	}
 	f := field{name: string(name), raw: e.w.in[start:e.w.at]}
@@ -111,6 +122,25 @@ func (e *entry) label(name string) string {
 	return e.capped(name, value)
 }
 
+// unjudged is label for what is no part of the digest, where no defect of it may be
+// noted either. Numbers are taken as they are written; other values than numbers
+// and strings are none.
+func (e *entry) unjudged(name string) string {
+	f := e.field(name)
+	if f == nil {
+		return ""
+	}
+	value := f.raw
+	switch c := f.raw[0]; {
+	case c == '"':
+		value = unquote(f.raw)
+	case c != '-' && (c < '0' || c > '9'):
+		return ""
+	}
+	text, _ := capText(string(value))
+	return text
+}
+
 func (e *entry) capped(name string, value []byte) string {
 	text, cut := capText(string(value))
 	if cut {
@@ -130,6 +160,7 @@ func (e *entry) key() Key {
 	k.Kid, k.Alg, k.Use = e.label("kid"), e.label("alg"), e.label("use")
 	k.Crv = e.label("crv")
 	e.str("x5u")
+	k.Issuer, k.X5U, k.Exp, k.Nbf = e.unjudged("issuer"), e.unjudged("x5u"), e.unjudged("exp"), e.unjudged("nbf")
 	e.operations(&k)
 	k.Cert = e.certificates()
 	e.identify(&k)

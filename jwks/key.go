@@ -13,6 +13,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"slices"
+	"strconv"
+	"time"
 )
 
 // IdentityKind says what an Identity is the hash of.
@@ -81,6 +83,10 @@ type Key struct {
 	// Cert is the digest of x5c, x5t and x5t#S256, decoded where they decode;
 	// zero when the entry has none.
 	Cert [32]byte
+	// Issuer, X5U, Exp and Nbf are members beside the material: who may sign with
+	// the key, where its certificates are, and its time. They are kept as served,
+	// a number as its digits, and are no part of the digest.
+	Issuer, X5U, Exp, Nbf string
 	// Form is the digest of the text in which the material is written: two
 	// entries of one identity and different Form write one number differently.
 	// Zero when the material could not be decoded.
@@ -124,6 +130,20 @@ func (k *Key) Class() Class {
 	}
 	return ClassOther
 }
+
+// Expires is the time that exp tells as seconds since 1970 (RFC 7519 section 2,
+// by habit; no RFC defines it for keys). Zero when it is absent or anything else.
+func (k *Key) Expires() time.Time {
+	n, err := strconv.ParseInt(k.Exp, 10, 64)
+	if err != nil || n <= 0 || n > maxTime {
+		return time.Time{}
+	}
+	return time.Unix(n, 0).UTC()
+}
+
+// maxTime is the last second of the year 9999: what is beyond has no RFC 3339
+// form, and in practice was meant as milliseconds.
+const maxTime = 253_402_300_799
 
 // Defect is one thing wrong with an entry or with the whole document.
 type Defect struct {

@@ -12,7 +12,7 @@ import (
 
 // changes classifies a set against the baseline.
 func (s *step) changes(keys []jwks.Key) []diff.Change {
-	return diff.Classify(diff.Compare(s.m.Live, keys), history.Past{Memory: s.m, Now: s.o.At})
+	return s.known(diff.Classify(diff.Compare(s.m.Live, keys), history.Past{Memory: s.m, Now: s.o.At}))
 }
 
 // merge is what two answers show between them: of each identity the entries of

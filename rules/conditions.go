@@ -54,10 +54,10 @@ func (a *answer) tells(t event.Type) bool {
 // answer does not show it says nothing.
 func byState(t event.Type) bool {
 	switch t {
-	case event.EndpointNoisy, event.SetUnstable, event.RotationNoOverlap, event.RotationOverdue:
+	case event.EndpointNoisy, event.SetUnstable, event.RotationNoOverlap:
 		return true
 	}
-	return false
+	return byTime(t)
 }
 
 // ends reports whether complete answers show that the condition is over.

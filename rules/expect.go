@@ -15,6 +15,12 @@ type Expect struct {
 	NoLearning    bool     // habits of the issuer lower nothing
 }
 
+// declares reports whether anything is declared of the endpoint. A refusal to
+// learn declares nothing.
+func (e *Expect) declares() bool {
+	return e.Cadence > 0 || e.Overlap > 0 || e.TokenLifetime > 0 || e.MaxKeyAge > 0 || e.KeysMax > 0 || len(e.Algs)+len(e.Thumbprints) > 0
+}
+
 // Window is one opening of a change window: From is in it, To is not.
 type Window struct {
 	Name     string

@@ -73,7 +73,7 @@ func TestAnEmptySetIsToldOnceWhateverItsURL(t *testing.T) {
 	s.poll(doc("A:a"))
 	s.expect(s.poll(doc()), "critical set.emptied")
 	s.policy.URL = "https://new.example/jwks"
-	s.expect(s.poll(doc()), "informational baseline.established once")
+	s.expect(s.poll(doc()), "medium baseline.established once")
 	s.expect(s.poll(doc()))
 	s.expect(s.poll(doc("C:c")), "informational set.emptied closed", "low key.added c")
 }

@@ -105,6 +105,10 @@ func explain(c *Case, list []Finding) {
 		case event.KeyAdded, event.KeyRemoved:
 			if c.Replaced != nil {
 				f.Reasons = append(f.Reasons, "explained_by:"+string(event.SetReplaced))
+				if c.habit.verdict == "" || c.habit.verdict == "off_habit" {
+					// That event calls somebody already; it does not where it is a habit.
+					f.lower(event.SeverityMedium, "explained", "explained_by:"+string(event.SetReplaced))
+				}
 			}
 		case event.SetNoSigningKeys:
 			if c.Replaced != nil && !f.Closing {
@@ -159,8 +163,8 @@ func (c *Case) evidence(f *Finding) *event.Transport {
 	return nil
 }
 
-// raise lifts on critical endpoints, where nothing announces a change yet:
-// a plain addition to medium, a returning key and a new label by one level.
+// raise lifts on critical endpoints what is a question elsewhere: by one level,
+// and a plain addition to medium unless something is declared of the endpoint.
 func raise(c *Case, list []Finding) {
 	if c.Policy.Tier != "critical" {
 		return
@@ -173,15 +177,21 @@ func raise(c *Case, list []Finding) {
 		to := f.Severity
 		switch f.Type {
 		case event.KeyAdded:
-			to = max(to, event.SeverityMedium)
-		case event.KeyReappeared, event.KeyRelabelled, event.SetRolledBack, event.KeyEphemeral:
-			to = min(to+1, event.SeverityCritical)
+			if reasoned(f) {
+				to++
+			} else if !c.Policy.Expect.declares() {
+				to = max(to, event.SeverityMedium)
+			}
+		case event.RotationOffCadence, event.SetRolledBack, event.KeyReappeared, event.KeyEphemeral, event.KeyRelabelled:
+			to++
+		case event.SetReplaced:
+			to = max(to, event.SeverityMedium) // of a habit
+		case event.SetAmbiguous:
+			if slices.Contains(f.Reasons, openedByChange) {
+				to++
+			}
 		}
-		if to == f.Severity {
-			continue
-		}
-		f.Severity = to
-		f.Adjusted = append(f.Adjusted, event.Adjustment{Rule: f.Rule.ID, Kind: "raise", To: to, Reason: "tier_critical"})
+		f.lift(min(to, event.SeverityCritical), "tier_critical")
 	}
 }
 

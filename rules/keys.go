@@ -55,9 +55,15 @@ func (f *Finding) present() {
 }
 
 func keyAdded(c *Case) []Finding {
+	w := c.why()
 	return each(c, diff.Added, func(ch Change, f *Finding) {
 		f.Details = &event.KeyAddedDetails{Class: class(ch.Material), Confirmation: ch.Seen}
-		f.Message = c.message(f, noun(ch.Material), "added", canDo(ch.Material))
+		effect := canDo(ch.Material)
+		if f.Reasons = w.of(ch.Material); len(f.Reasons) > 0 {
+			f.Severity, f.Verdict = severityOf(f.Reasons, ch.Material), event.Unexpected
+			effect = inWords(f.Reasons) + "; it can sign"
+		}
+		f.Message = c.message(f, noun(ch.Material), "added", effect)
 	})
 }
 
@@ -106,7 +112,9 @@ func keyKidReused(c *Case) []Finding {
 }
 
 func keyRelabelled(c *Case) []Finding {
-	return each(c, diff.Relabelled, func(ch Change, f *Finding) {
+	news := *c
+	news.Changes = slices.DeleteFunc(slices.Clone(c.Changes), func(ch Change) bool { return c.labelsKnown(ch.Change) })
+	return each(&news, diff.Relabelled, func(ch Change, f *Finding) {
 		c.was(ch, f)
 		kids := ch.Fields[0]
 		f.Details = &event.KeyRelabelledDetails{KidsBefore: text(kids.Before), KidsAfter: text(kids.After), Confirmation: ch.Seen}
@@ -118,14 +126,13 @@ func keyRelabelled(c *Case) []Finding {
 func keyAltered(c *Case) []Finding {
 	return each(c, diff.Altered, func(ch Change, f *Finding) {
 		c.was(ch, f)
-		for _, m := range ch.Fields {
-			if m.Name != "key_ops" && m.Replaced() {
-				f.Severity, f.Verdict = event.SeverityHigh, event.Unexpected
-			}
+		effect := ""
+		if to, why := c.altered(ch.Change); to > event.SeverityLow {
+			f.Severity, f.Verdict, f.Reasons, effect = to, event.Unexpected, []string{why}, meaning(why)
 		}
 		f.Details = &event.KeyAlteredDetails{Confirmation: ch.Seen}
 		f.Change = fields(ch.Fields)
-		f.Message = c.message(f, names(ch.Fields)+" of "+noun(ch.Material), "changed, its material is the same", "")
+		f.Message = c.message(f, names(ch.Fields)+" of "+noun(ch.Material), "changed, its material is the same", effect)
 	})
 }
 

@@ -94,7 +94,7 @@ func TestWhatIsLearnedIsToldOnce(t *testing.T) {
 		s.policy.URL, s.policy.Issuer = "https://idp.example/next", "https://idp.example/next"
 		s.facts = way("https://new.example/", "bb", "https://idp.example/new")
 		s.facts.Discovery.Issuer = s.policy.Issuer
-		s.expect(s.poll(doc("A:a")), "informational baseline.established once")
+		s.expect(s.poll(doc("A:a")), "medium baseline.established once")
 		if l := s.memory().Learned; len(l.URIs) != 1 || len(l.SPKIs) != 1 {
 			t.Errorf("still knows of another issuer: %+v", l)
 		}

@@ -14,7 +14,8 @@ import (
 // Bounds of what one answer leaves in the memory. Labels that nobody uses like
 // this are told apart by their hash from then on.
 const (
-	fatLabel = 64      // octets of kty, crv, alg, use
+	fatLabel = 64      // octets of kty, crv, alg, use, exp, nbf
+	fatURL   = 160     // octets of issuer, x5u
 	fatOps   = 256     // octets of all key_ops of an entry
 	fatFacts = 1 << 20 // octets of Facts
 )
@@ -92,9 +93,14 @@ func thinKeys(keys []jwks.Key) []jwks.Key {
 	var out []jwks.Key
 	for i := range keys {
 		k := keys[i]
-		for _, label := range []*string{&k.Kty, &k.Crv, &k.Alg, &k.Use} {
-			if len(*label) > fatLabel {
-				*label = hashed(*label)
+		changed := false
+		for _, label := range [...]*string{&k.Kty, &k.Crv, &k.Alg, &k.Use, &k.Exp, &k.Nbf, &k.Issuer, &k.X5U} {
+			most := fatLabel
+			if label == &k.Issuer || label == &k.X5U {
+				most = fatURL
+			}
+			if len(*label) > most {
+				*label, changed = hashed(*label), true
 			}
 		}
 		n := 0
@@ -105,7 +111,7 @@ func thinKeys(keys []jwks.Key) []jwks.Key {
 		if fat {
 			k.Ops = thinOps(k.Ops)
 		}
-		if !fat && k.Kty == keys[i].Kty && k.Crv == keys[i].Crv && k.Alg == keys[i].Alg && k.Use == keys[i].Use {
+		if !fat && !changed {
 			continue
 		}
 		if out == nil {

@@ -8,7 +8,8 @@ import (
 	"github.com/jwkswatch/jwkswatch/event"
 )
 
-// rollUp joins findings that differ in the key only, closings as openings.
+// rollUp joins findings that differ in the key only, closings as openings. New
+// labels are one piece of news however many keys they are on.
 // Mutations and leaks are never joined: each is an incident.
 func rollUp(list []Finding) []Finding {
 	groups := map[string][]int{}
@@ -21,7 +22,7 @@ func rollUp(list []Finding) []Finding {
 	for i := range list {
 		g := groups[groupOf(&list[i])]
 		switch {
-		case len(g) <= RollUpOver && (list[i].Type != event.SetBreaksVerifiers || list[i].Closing || len(g) < 2):
+		case len(g) <= RollUpOver && (len(g) < 2 || list[i].Closing || !together(list[i].Type)):
 			out = append(out, list[i])
 		case g[0] == i:
 			out = append(out, join(list, g))
@@ -29,6 +30,9 @@ func rollUp(list []Finding) []Finding {
 	}
 	return out
 }
+
+// together reports whether findings of the type are one piece of news, however few.
+func together(t event.Type) bool { return t == event.SetBreaksVerifiers || t == event.KeyRelabelled }
 
 // join makes one finding of those at the places. The condition of a closing is
 // that of the first: the others end with it.

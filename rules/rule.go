@@ -100,6 +100,8 @@ type Case struct {
 	noise         *event.EndpointNoisyDetails // of what is withheld, to be told
 	noiseSeverity event.Severity
 
+	due *arrears // of a case about time; else nil
+
 	late   []*history.Condition // that were withheld when they opened
 	closed []*history.Condition
 	open   []*history.Condition // that stand while the case is judged

@@ -18,14 +18,26 @@ func baseline(c *Case) []Finding {
 		return nil
 	}
 	all, sig := len(diff.Group(c.Keys)), diff.SigningKeys(c.Keys)
-	what := "watched from now on"
+	what, so := "watched from now on", "their age is unknown"
+	f := Finding{Details: &event.BaselineDetails{Reason: c.Baseline, Keys: all, SigningKeys: sig, Confirmation: c.Seen}}
 	if c.Baseline == "url_changed" {
 		what = "its URL changed: a new baseline"
+		f.Severity, f.Reasons = event.SeverityMedium, []string{"known_before"} // what stood there is no measure any more
 	}
-	return []Finding{{
-		Details: &event.BaselineDetails{Reason: c.Baseline, Keys: all, SigningKeys: sig, Confirmation: c.Seen},
-		Message: short(fmt.Sprintf("%s: %s, %s, of them %d for signatures; their age is unknown", c.Policy.Endpoint, what, plural(all, "key"), sig)),
-	}}
+	switch others := c.unverified(); {
+	case len(others) > 0 && len(c.Policy.Expect.Thumbprints) > 0:
+		f.Severity, f.Verdict, f.Keys, f.Count = event.SeverityHigh, event.Unexpected, others, len(others)
+		f.Reasons = append(f.Reasons, "outside_thumbprints")
+		so = plural(len(others), "signing key") + " beyond the declared thumbprints"
+	case len(others) > 0 && c.Policy.Tier == "critical":
+		f.Severity, f.Verdict, f.Reasons = event.SeverityMedium, event.Unexpected, append(f.Reasons, "unverified")
+		so = "nothing says that they are the issuer's"
+	case len(others) == 0 && sig > 0:
+		f.Severity, f.Verdict, f.Reasons = event.SeverityInformational, event.Expected, append(f.Reasons, "verified")
+		so = "all of these are declared or approved"
+	}
+	f.Message = short(fmt.Sprintf("%s: %s, %s, of them %d for signatures; %s", c.Policy.Endpoint, what, plural(all, "key"), sig, so))
+	return []Finding{f}
 }
 
 func setReplaced(c *Case) []Finding {
@@ -73,6 +85,9 @@ func unreachable(c *Case) []Finding {
 	}}
 }
 
+// openedByChange is the reason of a flaw that a change brought.
+const openedByChange = "opened_by_change"
+
 // opened makes a finding of a flaw that is news.
 func opened(c *Case, fl Flaw) Finding {
 	f := Finding{
@@ -81,7 +96,7 @@ func opened(c *Case, fl Flaw) Finding {
 	}
 	if fl.ByChange != 0 && c.Baseline == "" {
 		f.Severity = fl.ByChange
-		f.Reasons = []string{"opened_by_change"}
+		f.Reasons = []string{openedByChange}
 	}
 	if c.Baseline != "" {
 		f.Reasons = []string{"at_baseline"}

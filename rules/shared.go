@@ -17,7 +17,7 @@ import (
 // may serve one set under a thousand names.
 const (
 	maxPeers       = 16
-	maxThumbprints = 16
+	maxShared = 16
 )
 
 // Peer is another endpoint at which a key stands.
@@ -116,7 +116,7 @@ func (p *pair) flaw(policy Policy) Flaw {
 		d.Thumbprints = append(d.Thumbprints, k.ID.String())
 	}
 	slices.Sort(d.Thumbprints)
-	d.Thumbprints = d.Thumbprints[:min(len(d.Thumbprints), maxThumbprints)]
+	d.Thumbprints = d.Thumbprints[:min(len(d.Thumbprints), maxShared)]
 	f := Flaw{ID: SharedFlaw(p.Name), Severity: event.SeverityMedium, Details: d}
 	switch {
 	case d.SameSite:

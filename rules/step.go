@@ -78,6 +78,7 @@ func Step(book []Rule, before *history.Memory, o Observation, p Policy) Outcome 
 		s.m.Live = keys // of before there was a bound
 	}
 	s.checked()
+	s.seed()
 	if o.Failure != nil {
 		s.failed()
 	} else {
@@ -149,6 +150,7 @@ func (s *step) baseline(x *answer) {
 	s.m.Pending = nil
 	s.flaws(c, nil, x)
 	s.m.Rebase(x.set.Keys, c.After, c.At)
+	s.based(x)
 	s.newest(x)
 	s.judge(c)
 	s.learn(x)
@@ -184,7 +186,7 @@ func (s *step) first(x *answer) {
 // about none of them it is about a poll without an answer.
 func (s *step) newCase(answers ...*answer) *Case {
 	before := *s.was
-	before.Learned = s.m.Learned // what this step told already is no news
+	before.Learned, before.Rotation = s.m.Learned, s.m.Rotation.Clone() // what this step told already is no news
 	c := &Case{Policy: s.p, When: When{s.o.After, s.o.At}, Before: &before, Keys: s.m.Live, MaxAge: s.o.MaxAge}
 	for _, a := range answers {
 		if a == nil {
@@ -200,6 +202,7 @@ func (s *step) newCase(answers ...*answer) *Case {
 
 // accept makes the keys the baseline and the answer the newest set.
 func (s *step) accept(c *Case, keys []jwks.Key, x *answer) {
+	s.rotated(c)
 	s.m.Accept(keys, c.After, c.At)
 	s.newest(x)
 }

@@ -28,7 +28,7 @@ func TestOrderlyRotation(t *testing.T) {
 	s := newSim(t)
 	s.poll(doc("A:a", "B:b"))
 	s.expect(s.poll(doc("A:a", "B:b", "C:c")), "low key.added c")
-	s.expect(s.poll(doc("B:b", "C:c")), "informational key.removed a")
+	s.expect(s.poll(doc("B:b", "C:c")), "informational key.removed a", "informational rotation.completed")
 	f := s.findings[0]
 	d := f.Details.(*event.KeyRemovedDetails)
 	if d.TrustedUntil == nil || !d.TrustedUntil.Equal(f.After.Add(time.Hour)) {
@@ -432,7 +432,7 @@ func TestAnotherURLIsANewBaseline(t *testing.T) {
 	s := newSim(t)
 	s.poll(doc("A:a"))
 	s.policy.URL = "https://new.example/jwks"
-	s.expect(s.poll(doc("C:c", "D:d")), "informational baseline.established once")
+	s.expect(s.poll(doc("C:c", "D:d")), "medium baseline.established once")
 	if d := s.findings[0].Details.(*event.BaselineDetails); d.Reason != "url_changed" || d.Keys != 2 {
 		t.Errorf("%+v", d)
 	}
@@ -453,7 +453,7 @@ func TestTierCriticalRaises(t *testing.T) {
 // TestIntervalDoesNotChangeTheVerdict polls one history every minute and once a
 // day.
 func TestIntervalDoesNotChangeTheVerdict(t *testing.T) {
-	days := [][]byte{doc("A:a"), doc("A:a", "B:b"), doc("B:b"), doc("B:b:alg=RS256"), doc("B:b2:alg=RS256"), doc("C:c"), doc("R:c", "D:d")}
+	days := [][]byte{doc("A:a"), doc("A:a", "B:b"), doc("A:a", "B:b"), doc("B:b"), doc("B:b:alg=RS256"), doc("B:b2:alg=RS256"), doc("C:c"), doc("R:c", "D:d")}
 	told := func(interval time.Duration, polls int) []string {
 		s := newSim(t)
 		s.policy.Interval = interval

@@ -119,7 +119,9 @@ func TestUpdateUnderLoad(t *testing.T) {
 			if rotates(i) {
 				want = append(want, "low key.added k2", "informational key.removed k0")
 			}
-			if !slices.Equal(got[e.Name], want) {
+			// Whether the two were seen one after the other depends on the updates.
+			told := slices.DeleteFunc(got[e.Name], func(s string) bool { return s == "informational rotation.completed" })
+			if !slices.Equal(told, want) {
 				t.Errorf("%s told %q", e.Name, got[e.Name])
 			}
 		}
@@ -309,7 +311,7 @@ func TestUpdateOfOne(t *testing.T) {
 		update(append(list, a)...) // back, with what was remembered
 		time.Sleep(10 * time.Second)
 		h.stop()
-		if got := h.perEndpoint()["idp"]; !slices.Equal(got, []string{"informational baseline.established", "informational baseline.established"}) {
+		if got := h.perEndpoint()["idp"]; !slices.Equal(got, []string{"informational baseline.established", "medium baseline.established"}) {
 			t.Errorf("told %q", got)
 		}
 		last := h.events()

@@ -99,7 +99,7 @@ func TestAYearOfRotations(t *testing.T) {
 			time.Sleep(2 * day)
 			old := issuer.Keys()[0].Kid
 			issuer.Remove(old)
-			want = append(want, "informational key.removed "+old)
+			want = append(want, "informational key.removed "+old, "informational rotation.completed")
 			time.Sleep(10 * day)
 			switch month {
 			case 2: // a broken deployment for some hours
@@ -302,7 +302,8 @@ func TestStoreThatFails(t *testing.T) {
 				issuer.Mutate("k1")
 				time.Sleep(10 * time.Minute)
 				h.stop()
-				h.expect("informational baseline.established", "low key.added k2", "informational key.removed k0", "critical key.mutated k1")
+				h.expect("informational baseline.established", "low key.added k2", "informational key.removed k0",
+					"informational rotation.completed", "critical key.mutated k1")
 				if h.w.Stats().StoreErrs == 0 {
 					t.Error("no commit failed: the test tests nothing")
 				}

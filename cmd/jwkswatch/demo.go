@@ -80,7 +80,7 @@ func acts() []act {
 		{
 			title: "An orderly rotation ends", text: "The oldest key is withdrawn. One answer is not believed; a second one is.",
 			do:   func(i *lab.Issuer) { i.Remove("2026-a") },
-			want: []string{"informational key.removed"},
+			want: []string{"informational key.removed", "informational rotation.completed"},
 		},
 		{
 			title: "A key is exchanged under its name", text: "Same kid, other material: what a substitution looks like.",
@@ -96,7 +96,10 @@ func acts() []act {
 		{
 			title: "The leak is mended", text: "The stolen key is withdrawn and a new one takes its place.",
 			do:   func(i *lab.Issuer) { i.Rotate(lab.NewEC("2026-d", "P-256"), "2026-c") },
-			want: []string{"low key.added", "informational key.removed", "informational key.private closed"},
+			want: []string{
+				"low key.added", "informational key.removed", "informational rotation.completed", "high rotation.removed_early",
+				"informational key.private closed",
+			},
 		},
 		{
 			title: "The set is emptied", text: "No token verifies any more. The known keys stay the baseline.",

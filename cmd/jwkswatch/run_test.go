@@ -59,7 +59,7 @@ func TestRunPublishesEachChangeOnce(t *testing.T) {
 		want []string
 	}{
 		{func() { issuer.Add(lab.NewEC("c", "P-256")) }, []string{"low key.added c"}},
-		{func() { issuer.Remove("a") }, []string{"informational key.removed a"}},
+		{func() { issuer.Remove("a") }, []string{"informational key.removed a", "informational rotation.completed"}},
 		{func() { issuer.Mutate("b") }, []string{"critical key.mutated b"}},
 		{func() { issuer.Relabel("c", "c2") }, []string{"medium key.relabelled c2"}},
 		{func() { issuer.Alter("r", "alg", "PS256") }, []string{"high key.altered r"}},
@@ -189,7 +189,10 @@ func TestKill(t *testing.T) {
 			t.Errorf("key.removed %s was told %d times", kid, n)
 		}
 	}
-	if want := 1 + len(added) + len(removed); len(got) != want {
+	if n := count(got, "rotation.completed"); n != len(removed) {
+		t.Errorf("rotation.completed was told %d times for %d removals", n, len(removed))
+	}
+	if want := 1 + len(added) + 2*len(removed); len(got) != want {
 		t.Errorf("%d events, want %d: %q", len(got), want, got)
 	}
 	chained(t, events)
