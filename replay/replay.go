@@ -51,8 +51,7 @@ type Result struct {
 	Endpoints int
 	From, To  time.Time
 	Told      []Told // by time, then endpoint
-	// Months counts endpoints times months of 30.4 days in which they were
-	// watched.
+	// Months counts endpoints times the months of 30.4 days that the archive spans.
 	Months float64
 }
 
@@ -73,6 +72,7 @@ func Archive(rows []Row, o Options) Result {
 	if len(clock.times) > 0 {
 		out.From, out.To = clock.times[0], clock.times[len(clock.times)-1]
 	}
+	out.Months = float64(out.Endpoints) * out.To.Sub(out.From).Hours() / 24 / month
 	told := make([][]Told, len(services))
 	var wg sync.WaitGroup
 	next := make(chan int)
@@ -85,7 +85,6 @@ func Archive(rows []Row, o Options) Result {
 	}
 	for i := range services {
 		next <- i
-		out.Months += out.To.Sub(services[i][0].T).Hours() / 24 / month
 	}
 	close(next)
 	wg.Wait()

@@ -24,7 +24,7 @@ const (
 
 // habit is how an exchange of all keys lies to those before.
 type habit struct {
-	verdict string // "" for none: first, habit, off_habit, opens, uncertain
+	verdict string // "" for none; opens, habit, off_habit, uncertain
 	opens   *event.RotationNoOverlapDetails
 }
 
@@ -37,6 +37,10 @@ func (s *step) replacing(c *Case) {
 	h.Replacements = lastOf(append(h.Replacements, history.Span{From: c.After, To: c.At}), history.MaxReplacements)
 	h.Overlaps = 0
 	if s.p.Expect.NoLearning {
+		return
+	}
+	if s.turnedOver(c) {
+		c.habit.verdict = "uncertain"
 		return
 	}
 	steady := s.inProfile(c) && !transportNovel(c) && !s.moves(c)
@@ -53,6 +57,17 @@ func (s *step) replacing(c *Case) {
 			Replacements: len(before) + 1, First: event.AtOrNil(before[0].To), Last: event.AtOrNil(c.At),
 		}
 	}
+}
+
+// turnedOver reports whether ordinary rotations in a time in which nobody looked
+// may have exchanged every key.
+func (s *step) turnedOver(c *Case) bool {
+	gap := c.At.Sub(c.After)
+	if c.After.IsZero() || gap <= uncertainAfter*s.p.Interval {
+		return false
+	}
+	r, ok := rhythmOf(c.Before, &s.p, c.At)
+	return ok && gap >= r.every && int(gap/r.every)+1 >= c.Replaced.Before && s.inProfile(c)
 }
 
 // leastGap is how long after the last replacement the next one is in habit.
@@ -130,6 +145,9 @@ func learned(c *Case, list []Finding) {
 			continue
 		}
 		switch c.habit.verdict {
+		case "uncertain":
+			f.because("uncertain_time")
+			f.lower(event.SeverityMedium, "learned", "rotations_while_nobody_looked")
 		case "opens":
 			f.lower(event.SeverityMedium, "learned", "replaces_all_by_habit")
 		case "habit":
