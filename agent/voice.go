@@ -29,6 +29,8 @@ type Voice struct {
 	IDs      event.Identifier
 	Observer func() event.Observer // as of now: it changes with the configuration
 	Log      zerolog.Logger        // operations
+	// Amend lets the operator's rules have the last word; nil leaves what is said.
+	Amend func(*event.Event)
 
 	mu     sync.Mutex
 	mem    *memory // as of the last commit; nil: to be read
@@ -176,6 +178,13 @@ func (v *Voice) entry(next *state.Record, w *word, i, total int, at time.Time) (
 	if next.Head.Sequence > 0 {
 		ev.Data.Integrity.Previous = new("sha256:" + hex.EncodeToString(next.Head.Hash[:]))
 	}
+	if v.Amend != nil && !w.always {
+		v.Amend(&ev)
+	}
+	severity := ev.Data.Event.Severity
+	if w.opens != nil {
+		w.opens.Severity = uint8(severity)
+	}
 	encoded, err := ev.Encode()
 	if err != nil {
 		return state.Entry{}, err
@@ -184,7 +193,7 @@ func (v *Voice) entry(next *state.Record, w *word, i, total int, at time.Time) (
 		return state.Entry{}, err
 	}
 	next.Head.Sequence++
-	entry := state.Entry{ID: ev.ID, Type: string(w.typ), Severity: uint8(w.severity), At: at, JSON: encoded}
+	entry := state.Entry{ID: ev.ID, Type: string(w.typ), Severity: uint8(severity), At: at, JSON: encoded}
 	switch {
 	case w.always:
 		// Filters judge by Entry.Severity, and nobody reads it else: with the

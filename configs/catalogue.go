@@ -33,6 +33,7 @@ type field struct {
 	table   *table
 	list    *list
 	texts   *texts
+	node    func(v value) // reads what has a shape of its own; in files of rules only
 }
 
 // texts is a list of scalars.
@@ -74,7 +75,7 @@ type element struct {
 }
 
 func (f *field) built() bool {
-	return f.one != nil || f.section != nil || f.table != nil || f.list != nil || f.texts != nil
+	return f.one != nil || f.section != nil || f.table != nil || f.list != nil || f.texts != nil || f.node != nil
 }
 
 // fields is the whole catalogue, bound to c. The decoder may be nil when
@@ -133,7 +134,7 @@ func (c *Config) fields(d *decoder) []field {
 		},
 		{key: "observer", doc: "Who saw it, in each event.", section: c.Observer.fields()},
 		{key: "windows", hint: "leave it out; every change is judged without change windows"},
-		{key: "rules", hint: "leave it out; the built-in rules always apply"},
+		{key: "rules", doc: "Which rules have a word on severities.", section: c.Rules.fields(d)},
 		{key: "approvals", hint: "leave it out; no change can be announced yet"},
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/jwkswatch/jwkswatch/rules/custom"
 )
 
 // Delta is what a reload changes. All lists are sorted; names are those of
@@ -148,6 +150,7 @@ func (d *Delta) settings(old, new *Config) {
 		"state.retain":       old.State.Retain != new.State.Retain,
 		"observer.vantage":   old.Observer.Vantage != new.Observer.Vantage,
 		"observer.heartbeat": old.Observer.Heartbeat != new.Observer.Heartbeat,
+		"rules":              old.Rules.Set.Digest() != new.Rules.Set.Digest(),
 	}, map[string]bool{
 		"state.path":    old.State.Path != new.State.Path,
 		"observer.name": old.Observer.Name != new.Observer.Name,
@@ -163,11 +166,37 @@ func (d *Delta) settings(old, new *Config) {
 	if new.State.Retain < old.State.Retain {
 		d.shrinks("state.retain is lowered from %s to %s", formatDuration(old.State.Retain), formatDuration(new.State.Retain))
 	}
+	d.lowers(old.Rules.Set, new.Rules.Set)
 	switch before, after := old.Observer.Heartbeat, new.Observer.Heartbeat; {
 	case before > 0 && after == 0:
 		d.shrinks("observer.heartbeat is turned off")
 	case before > 0 && after > before:
 		d.shrinks("observer.heartbeat is raised from %s to %s", formatDuration(before), formatDuration(after))
+	}
+}
+
+// lowers tells of rules that lower severities and did not before.
+func (d *Delta) lowers(old, new *custom.Set) {
+	if new.NoBuiltin && !old.NoBuiltin {
+		d.shrinks("rules.builtin is turned off")
+	}
+	had := map[string]bool{}
+	for _, r := range old.Rules {
+		had[r.ID] = r.Action == custom.Downgrade
+	}
+	for _, r := range new.Rules {
+		if r.Action == custom.Downgrade && !had[r.ID] {
+			d.shrinks("rule %s lowers severities", r.ID)
+		}
+	}
+	off := map[string]bool{}
+	for _, o := range old.Overrides {
+		off[o.ID] = o.Off
+	}
+	for _, o := range new.Overrides {
+		if o.Off && !off[o.ID] {
+			d.shrinks("rule %s is switched off", o.ID)
+		}
 	}
 }
 

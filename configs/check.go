@@ -39,6 +39,7 @@ func (d *decoder) config(c *Config, root *yaml.Node) {
 	at := d.mapping(value{node: root}, "the configuration", fields)
 	before := len(d.errs)
 	d.included(c)
+	d.book(c)
 	d.complete(c, root, at, before)
 }
 

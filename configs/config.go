@@ -32,6 +32,7 @@ type Config struct {
 	Endpoints []Endpoint // at least one; those of the file in its order, then those of included files by path
 	Sinks     []Sink     // at least one, in the same order
 	Web       *Web       // nil for no listener
+	Rules     Rules
 	Observer  Observer
 
 	// Digest is SHA-256 over Effective, so it does not depend on comments, on

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jwkswatch/jwkswatch/rules/custom"
 )
 
 // good parses a configuration that must be accepted.
@@ -66,6 +68,7 @@ func TestMinimalIsFilledWithDefaults(t *testing.T) {
 			Learn: "on",
 		}},
 		Sinks:    []Sink{{Name: "stdout", Type: TypeLog, From: FromNow, Format: "cloudevents"}},
+		Rules:    Rules{Builtin: true, Set: &custom.Set{}},
 		Observer: Observer{Name: "jwkswatch", Heartbeat: time.Minute},
 	}
 	if !reflect.DeepEqual(got, want) {

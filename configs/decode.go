@@ -17,6 +17,7 @@ type decoder struct {
 	main, source     source // the main file, and the one that is read now
 	reads            map[string]read
 	includes         []include
+	ruleFiles        []include
 	errs, warnings   []Problem
 	endpoints, sinks []entry // for the checks between them
 
@@ -167,6 +168,8 @@ func (d *decoder) field(f *field, v value) {
 		d.list(v, f)
 	case f.texts != nil:
 		d.texts(v, f)
+	case f.node != nil:
+		f.node(v)
 	}
 	d.prefix = before
 	if f.given != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // Options are what the reader takes from outside. The zero value is the real
@@ -25,6 +26,9 @@ type Options struct {
 	ReadFile func(path string) ([]byte, error)
 	// Glob finds the files of a pattern in include; nil means filepath.Glob.
 	Glob func(pattern string) ([]string, error)
+	// Now is the time that expiries are held against in warnings; nil means the
+	// clock.
+	Now func() time.Time
 }
 
 // Load reads and checks the file and what it names. The error is an Errors when
@@ -99,6 +103,9 @@ func newDecoder(name string, o Options) *decoder {
 	}
 	if o.ReadFile == nil {
 		o.ReadFile = readFile
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Glob == nil {
 		o.Glob = filepath.Glob

@@ -73,6 +73,11 @@ func (c *composer) entry(i int) (state.Entry, error) {
 		Source: event.Source(c.by.Name, c.e.Name), Type: f.Type.CloudEvent(), Subject: subject, Time: event.At(c.at),
 	}
 	ev.Data = c.data(i, f, ev.ID)
+	c.w.custom.Load().Apply(&ev)
+	severity := ev.Data.Event.Severity
+	if f.Condition != nil && !f.Closing {
+		f.Condition.Severity = uint8(severity) // its closing passes the same filters
+	}
 	ev.Data.Integrity = event.Integrity{Stream: c.e.Name, Epoch: c.next.Head.Epoch, Sequence: c.next.Head.Sequence + 1}
 	if c.next.Head.Sequence > 0 {
 		ev.Data.Integrity.Previous = new(sum(c.next.Head.Hash))
@@ -86,7 +91,7 @@ func (c *composer) entry(i int) (state.Entry, error) {
 	}
 	c.next.Head.Sequence++
 	entry := state.Entry{
-		ID: ev.ID, Type: string(f.Type), Endpoint: c.e.Name, Severity: uint8(f.Severity), At: c.at, JSON: encoded,
+		ID: ev.ID, Type: string(f.Type), Endpoint: c.e.Name, Severity: uint8(severity), At: c.at, JSON: encoded,
 	}
 	if f.Closing {
 		entry.Severity = f.Condition.Severity // passes every filter that its opening passed
@@ -109,7 +114,7 @@ func (c *composer) data(i int, f *rules.Finding, id string) event.Data {
 	}
 	d.Observer = event.Observer{
 		Name: c.by.Name, Vantage: text(c.by.Vantage), Version: c.by.Version,
-		ConfigDigest: c.by.ConfigDigest, RulesDigest: sum(rules.Digest(c.w.Book)),
+		ConfigDigest: c.by.ConfigDigest, RulesDigest: sum(c.w.RulesDigest()),
 	}
 	return d
 }

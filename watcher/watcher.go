@@ -29,6 +29,7 @@ import (
 	"github.com/jwkswatch/jwkswatch/fetch"
 	"github.com/jwkswatch/jwkswatch/keyhealth"
 	"github.com/jwkswatch/jwkswatch/rules"
+	"github.com/jwkswatch/jwkswatch/rules/custom"
 	"github.com/jwkswatch/jwkswatch/state"
 )
 
@@ -95,12 +96,27 @@ type Watcher struct {
 	fleet    fleet
 	peers    peers
 	observer atomic.Pointer[Observer] // nil: Observer
+	custom   atomic.Pointer[custom.Set]
 	degraded atomic.Bool
 	stats    counters
 	seen     seen
 	examiner examiner
 	turned   atomic.Int64 // Unix time of the scheduler's last turn, in nanoseconds
 	top      atomic.Int64 // when the next poll is due, likewise
+}
+
+// SetRules gives the operator's rules the last word on events from now on; nil for
+// none.
+func (w *Watcher) SetRules(s *custom.Set) { w.custom.Store(s) }
+
+// RulesDigest identifies the built-in book and the operator's rules together.
+func (w *Watcher) RulesDigest() [32]byte {
+	book := rules.Digest(w.Book)
+	own := w.custom.Load().Digest()
+	if own == [32]byte{} {
+		return book
+	}
+	return sha256.Sum256(append(book[:], own[:]...))
 }
 
 // looksPerMinute bounds the second looks at one endpoint: an issuer that

@@ -55,8 +55,9 @@ func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log z
 			Store: db, Book: rules.Book(), IDs: ids, Log: log,
 		},
 	}
+	d.watcher.SetRules(c.Rules.Set)
 	d.exchange = newExchange(d, path, c)
-	d.voice = &agent.Voice{Store: db, IDs: ids, Observer: d.observing, Log: log}
+	d.voice = &agent.Voice{Store: db, IDs: ids, Observer: d.observing, Log: log, Amend: d.amend}
 	d.overseer = &agent.Overseer{
 		Voice: d.voice, Fleet: d.fleet, Sinks: d.sinks, Heads: d.heads,
 		Polls:    func() (uint64, uint64) { s := d.watcher.Stats(); return s.Polls, s.Failed },
@@ -84,6 +85,9 @@ func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log z
 	}
 	return d, nil
 }
+
+// amend lets the operator's rules judge what the agent says.
+func (d *daemon) amend(e *event.Event) { d.exchange.current().Rules.Set.Apply(e) }
 
 // run watches until the context ends. The order of the start: what may fail,
 // then the cursors of new sinks, so that all that is found from now on is
@@ -194,6 +198,7 @@ func (d *daemon) adopt(ctx context.Context, c *configs.Config, delta configs.Del
 		}
 		return err
 	}
+	d.watcher.SetRules(c.Rules.Set)
 	if err := say(); err != nil {
 		d.log.Error().Err(err).Msg("that the configuration changed is not stored yet; it is tried again")
 	}

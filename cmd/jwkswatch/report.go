@@ -31,7 +31,7 @@ func observer(c *configs.Config) watcher.Observer {
 func (d *daemon) observing() event.Observer {
 	c := d.exchange.current()
 	o := event.Observer{
-		Name: c.Observer.Name, Version: version(), ConfigDigest: digest(c.Digest), RulesDigest: digest(rules.Digest(d.watcher.Book)),
+		Name: c.Observer.Name, Version: version(), ConfigDigest: digest(c.Digest), RulesDigest: digest(d.watcher.RulesDigest()),
 	}
 	if c.Observer.Vantage != "" {
 		o.Vantage = new(c.Observer.Vantage)
