@@ -85,3 +85,42 @@ func TestCertificates(t *testing.T) {
 		t.Error("no certificate has a digest")
 	}
 }
+
+// TestMembersBesideTheMaterial holds that they are read, and change nothing else.
+func TestMembersBesideTheMaterial(t *testing.T) {
+	t.Parallel()
+	plain := one(t, rsaKey(1, "a"))
+	k := one(t, rsaKey(1, "a", `"issuer":"https://idp.example/\u0061"`, `"x5u":"https://idp.example/c"`, `"exp":1900000000`, `"nbf":"12"`))
+	if k.Issuer != "https://idp.example/a" || k.X5U != "https://idp.example/c" || k.Exp != "1900000000" || k.Nbf != "12" {
+		t.Errorf("%+v", k)
+	}
+	if !slices.Equal(k.appendDigest(nil), plain.appendDigest(nil)) {
+		t.Error("they are part of the digest")
+	}
+	for _, odd := range []string{`{}`, `[1]`, `null`, `true`} {
+		k := one(t, rsaKey(1, "a", `"issuer":`+odd, `"exp":`+odd, `"nbf":`+odd))
+		if k.Issuer+k.Exp+k.Nbf != "" || len(k.Defects) != 0 {
+			t.Errorf("%s: %+v", odd, k)
+		}
+	}
+	long := one(t, rsaKey(1, "a", `"issuer":"`+strings.Repeat("i", 4000)+`"`, `"exp":`+strings.Repeat("9", 4000), `"ISSUER":"x"`))
+	if len(long.Issuer) > MaxText || len(long.Exp) > MaxText || len(long.Defects) != 0 {
+		t.Errorf("%d and %d octets are kept, %v", len(long.Issuer), len(long.Exp), long.Defects)
+	}
+	if k := one(t, rsaKey(1, "a", `"issuer":"-----BEGIN PRIVATE KEY-----"`)); k.Issuer != Redacted {
+		t.Errorf("a secret is kept: %q", k.Issuer)
+	}
+}
+
+func TestExpires(t *testing.T) {
+	t.Parallel()
+	for exp, want := range map[string]int64{
+		"1900000000": 1900000000, "253402300799": 253402300799, "": 0, "0": 0, "-1": 0, "253402300800": 0, "1900000000000": 0,
+		"1.9e9": 0, "x": 0, "99999999999999999999": 0,
+	} {
+		got := (&Key{Exp: exp}).Expires()
+		if want == 0 && !got.IsZero() || want != 0 && got.Unix() != want {
+			t.Errorf("%q: %v", exp, got)
+		}
+	}
+}

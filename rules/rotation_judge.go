@@ -108,9 +108,13 @@ func (c *Case) early(ch Change, stay []standing) (Finding, bool) {
 	d := &event.RotationRemovedEarlyDetails{Floor: by, FloorS: int64(floor / time.Second), TrustedUntil: c.trustedUntil(ch.When), Confirmation: ch.Seen}
 	f := Finding{Confirmed: ch.Seen.Agreed > 1, When: ch.When, Details: d}
 	f.Key = new(c.fact(*ch.Material.Key(), f.When))
+	was, ok := c.sighting(ch.ID)
+	if !ok || ch.ID.Kind != jwks.Thumbprint {
+		return f, false
+	}
 	if len(stay) == 0 {
-		if ch.ID.Kind != jwks.Thumbprint {
-			return f, false
+		if !was.FirstAfter.IsZero() && ch.At.Sub(was.FirstAfter) < floor {
+			return f, false // nobody came to rely on it
 		}
 		d.Code, f.Severity, f.Reasons = "last_of_class", event.SeverityMedium, []string{"last_of_class"}
 		f.Message = c.message(&f, "last signing key of its kind", "removed", "who verifies with that kind only has no key left")
@@ -118,10 +122,6 @@ func (c *Case) early(ch Change, stay []standing) (Finding, bool) {
 	}
 	if 2*c.Policy.Interval > floor {
 		return f, false // polls are too far apart to tell
-	}
-	was, ok := c.sighting(ch.ID)
-	if !ok {
-		return f, false
 	}
 	var least, most time.Duration
 	best := stay[0]
