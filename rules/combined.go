@@ -15,7 +15,7 @@ func combined(c *Case, list []Finding) {
 		f := &list[i]
 		switch {
 		case f.Closing:
-		case f.Type == event.DiscoveryMoved, f.Type == event.DiscoveryWeakened:
+		case f.Type == event.DiscoveryMoved, f.Type == event.DiscoveryWeakened, f.Type == event.DiscoveryEndpointMoved:
 			discovery = append(discovery, f)
 		case f.Type == event.EndpointCertificateChanged:
 			if d, ok := f.Details.(*event.EndpointCertificateChangedDetails); ok && d.NewIssuer {
