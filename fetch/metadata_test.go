@@ -194,8 +194,8 @@ func TestEndpointsOfMetadata(t *testing.T) {
 			{"token_endpoint", "https://evil.test/t", "evil.test"}, {"token_endpoint", "https://i.test/t", "i.test"}, {"token_endpoint", "https://other.test/t", "other.test"},
 		},
 		`{"token_endpoint":null,"userinfo_endpoint":7,"revocation_endpoint":["https://i.test"],"registration_endpoint":""`: nil,
-		`{"device_authorization_endpoint":"https://i.test"`: nil,
-		`{"token_endpoint":"https://evil.test/` + long + `"`: {{"token_endpoint", ("https://evil.test/" + long)[:maxMetadataURL], "evil.test"}},
+		`{"device_authorization_endpoint":"https://i.test"`:                                                                nil,
+		`{"token_endpoint":"https://evil.test/` + long + `"`:                                                               {{"token_endpoint", ("https://evil.test/" + long)[:maxMetadataURL], "evil.test"}},
 	} {
 		m, err := ParseMetadata([]byte(body + rest))
 		if err != nil || !slices.Equal(m.Endpoints, want) {
