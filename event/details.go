@@ -112,12 +112,15 @@ type (
 		Offset       int64        `json:"offset"` // octets into the body
 		Confirmation Confirmation `json:"confirmation"`
 	}
-	// EndpointUnreachableDetails belongs to endpoint.unreachable.
+	// EndpointUnreachableDetails belongs to endpoint.unreachable. Codes: blocked
+	// (HTTP 401, 403 or 429 each time), intermittent (a fifth of the last 50 polls
+	// failed), prolonged (an hour, of tier critical).
 	EndpointUnreachableDetails struct {
-		Phase    string `json:"phase"`
-		Failures int    `json:"failures"`
-		Since    *Time  `json:"since"`     // first failure of the row
-		LastGood *Time  `json:"last_good"` // last poll that was good
+		Codes    []string `json:"codes"`
+		Phase    string   `json:"phase"`
+		Failures int      `json:"failures"`
+		Since    *Time    `json:"since"`     // first failure of the row
+		LastGood *Time    `json:"last_good"` // last poll that was good
 	}
 )
 
@@ -126,11 +129,12 @@ type (
 type (
 	// EndpointDanglingDetails belongs to endpoint.dangling.
 	EndpointDanglingDetails struct {
-		Code     string `json:"code"` // nxdomain
-		Host     string `json:"host"`
-		Failures int    `json:"failures"` // in a row
-		Since    *Time  `json:"since"`
-		LastGood *Time  `json:"last_good"`
+		Code     string  `json:"code"` // nxdomain, alias_nxdomain, provider_default
+		Host     string  `json:"host"`
+		Target   *string `json:"target"`   // the name that is gone behind an alias, or the domain of the platform
+		Failures int     `json:"failures"` // in a row
+		Since    *Time   `json:"since"`
+		LastGood *Time   `json:"last_good"`
 	}
 	// EndpointRedirectedDetails belongs to endpoint.redirected.
 	EndpointRedirectedDetails struct {
@@ -165,7 +169,8 @@ type (
 		LastGood   *Time   `json:"last_good"`
 	}
 	// EndpointCachePolicyDetails belongs to endpoint.cache_policy. Codes:
-	// long_max_age (over a day), age_beyond_max_age.
+	// long_max_age (over a day), age_beyond_max_age, exceeds_overlap (caches keep
+	// the set for longer than an old and a new key stand together).
 	EndpointCachePolicyDetails struct {
 		Code         string       `json:"code"`
 		CacheControl *string      `json:"cache_control"`
@@ -179,7 +184,8 @@ type (
 		Confirmation Confirmation `json:"confirmation"`
 	}
 	// DiscoveryMovedDetails belongs to discovery.moved. Codes: same_host,
-	// other_host, other_domain.
+	// other_host, other_domain, documents_disagree (of OpenID Connect and of RFC
+	// 8414: before is what is watched, after what the other one names).
 	DiscoveryMovedDetails struct {
 		Code         string       `json:"code"`
 		Document     string       `json:"document"` // URL of the discovery document

@@ -206,8 +206,8 @@ type (
 	MovedMember struct {
 		Name   string  `json:"name"` // token_endpoint, …
 		Code   string  `json:"code"`
-		Before *string `json:"before"` // masked
-		After  *string `json:"after"`
+		Before *string `json:"before"` // the host that it was on last; null when it was not there
+		After  *string `json:"after"`  // its URL, masked
 	}
 	// ApprovalDetails belongs to approval.granted, .revoked, .expired and .used.
 	ApprovalDetails struct {

@@ -77,8 +77,10 @@ type Facts struct {
 	Count      int        `json:"count"`     // changes this event stands for; above 1 when rolled up
 	Confirmed  bool       `json:"confirmed"` // a second look over a fresh connection showed it too
 	ChangeSet  *ChangeSet `json:"change_set"`
-	Condition  *Condition `json:"condition"`
-	Drill      bool       `json:"drill"`
+	// Correlation is null while no other endpoint changed with this one.
+	Correlation *Correlation `json:"correlation"`
+	Condition   *Condition   `json:"condition"`
+	Drill       bool         `json:"drill"`
 }
 
 // ChangeSet ties together the events of one step of one endpoint.
@@ -86,6 +88,15 @@ type ChangeSet struct {
 	ID    string `json:"id"`
 	Index int    `json:"index"` // from 0
 	Total int    `json:"total"`
+}
+
+// Correlation ties together endpoints that changed within two polls and have
+// something in common. The first of them could not know, and has none: its change
+// set is the id.
+type Correlation struct {
+	ID        string `json:"id"`
+	By        string `json:"by"`        // host, site (registrable domain), leaf_issuer
+	Endpoints int    `json:"endpoints"` // that changed so far, this one included
 }
 
 // Condition names a finding that lasts. It opens once and closes once.

@@ -126,7 +126,7 @@ func healthSamples(add func(string, event.Event)) {
 			Document: "https://login.corp.example/.well-known/openid-configuration", Confirmation: confirmation(),
 			Members: []event.MovedMember{{
 				Name: "token_endpoint", Code: "other_domain",
-				Before: new("https://login.corp.example/oauth2/v1/token"), After: new("https://login.elsewhere.example/token"),
+				Before: new("login.corp.example"), After: new("https://login.elsewhere.example/token"),
 			}},
 		}))
 }

@@ -1,6 +1,8 @@
 package event_test
 
 import (
+	"strings"
+
 	"fmt"
 
 	"github.com/jwkswatch/jwkswatch/event"
@@ -141,6 +143,7 @@ func setReplaced() event.Event {
 		"corp-idp: all 2 signing keys replaced at once (seen 2 of 2), between 18:48 and 18:49 UTC; no approval; every token in flight fails", nil)
 	e.Data.Event.Reasons = []string{"no_overlap"}
 	e.Data.Event.ChangeSet.Total = 5
+	e.Data.Event.Correlation = &event.Correlation{ID: "cs1-" + strings.Repeat("a", 26), By: "site", Endpoints: 3}
 	e.Data.Details = event.SetReplacedDetails{Before: 2, After: 2, Mutated: 1, Confirmation: confirmation()}
 	return e
 }
@@ -179,7 +182,7 @@ func endpointUnreachable() event.Event {
 	since, good := at("2026-11-22 18:44:01.055"), at("2026-11-22 18:43:01.040")
 	e.Data.Observed.After = &good
 	e.Data.Failure = &event.Failure{Phase: "timeout", Error: "no answer within 15s", Count: 3, Since: since}
-	e.Data.Details = event.EndpointUnreachableDetails{Phase: "timeout", Failures: 3, Since: &since, LastGood: &good}
+	e.Data.Details = event.EndpointUnreachableDetails{Codes: []string{}, Phase: "timeout", Failures: 3, Since: &since, LastGood: &good}
 	return opened(e)
 }
 
@@ -189,6 +192,6 @@ func discoveryUnreachable() event.Event {
 		"corp-idp: no discovery document since 18:44 UTC (discovery, 3 polls failed); the last known key set is watched, a move of it would go unseen", nil)
 	since, good := at("2026-11-22 18:44:01.055"), at("2026-11-22 18:48:02.977")
 	e.Data.Failure = &event.Failure{Phase: "discovery", Error: "HTTP status 503", Count: 3, Since: since}
-	e.Data.Details = event.EndpointUnreachableDetails{Phase: "discovery", Failures: 3, Since: &since, LastGood: &good}
+	e.Data.Details = event.EndpointUnreachableDetails{Codes: []string{}, Phase: "discovery", Failures: 3, Since: &since, LastGood: &good}
 	return opened(e)
 }

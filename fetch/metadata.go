@@ -2,9 +2,11 @@ package fetch
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +24,7 @@ const (
 	maxMetadataList   = 256     // entries of a list, and of Algs
 	maxMetadataEntry  = 64      // octets of an entry of a list
 	maxMetadataQuoted = 100     // octets of the document in an error
+	maxMetadataPlaces = 32      // values of the endpoints
 )
 
 // Metadata is what matters of a discovery document.
@@ -31,6 +34,17 @@ type Metadata struct {
 	Algs           []string // of all *_signing_alg_values_supported, cleaned, sorted, each once
 	SignedMetadata bool
 	PKCE           bool // S256 among code_challenge_methods_supported
+	// Endpoints are those that receive secrets or decide about them: where users
+	// log in and codes, tokens and client secrets are sent. Each value of each
+	// name, in the order of names; a name may repeat.
+	Endpoints []MetadataEndpoint
+}
+
+// MetadataEndpoint is one endpoint that the document names.
+type MetadataEndpoint struct {
+	Name string // authorization_endpoint, token_endpoint, …
+	URL  string // as published, cut at 2,048 octets; it need not be a URL
+	Host string // lower case, without port; "" when there is none to be read
 }
 
 // ParseMetadata reads a discovery document (OpenID Connect Discovery 1.0 and RFC
@@ -53,6 +67,10 @@ func ParseMetadata(body []byte) (Metadata, error) {
 		return Metadata{}, err
 	}
 	m := r.found
+	slices.SortFunc(m.Endpoints, func(a, b MetadataEndpoint) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.URL, b.URL))
+	})
+	m.Endpoints = slices.Compact(m.Endpoints)
 	switch err := CheckURL(m.JWKSURI); {
 	case m.JWKSURI == "":
 		return Metadata{}, wrong("/jwks_uri", "missing")
@@ -123,6 +141,9 @@ func (r *metadataReader) member() error {
 	}
 	name := token.String()
 	folded, matters := mattering(name)
+	if leads(folded) {
+		return r.endpoint(folded)
+	}
 	if !matters {
 		return r.skip()
 	}
@@ -168,6 +189,42 @@ func mattering(name string) (folded string, matters bool) {
 		return folded, true
 	}
 	return folded, strings.HasSuffix(folded, "_signing_alg_values_supported")
+}
+
+// leads reports whether a member names an endpoint that receives secrets.
+func leads(folded string) bool {
+	switch folded {
+	case "authorization_endpoint", "token_endpoint", "userinfo_endpoint", "introspection_endpoint", "revocation_endpoint", "registration_endpoint":
+		return true
+	}
+	return false
+}
+
+// endpoint reads where an endpoint is. All values count, whatever letters the
+// name is written in: of two, some client takes the second. What is no text is
+// none, and nothing here makes the document useless.
+func (r *metadataReader) endpoint(name string) error {
+	if r.dec.PeekKind() != '"' {
+		return r.skip()
+	}
+	token, err := r.dec.ReadToken()
+	if err != nil {
+		return r.syntax(err)
+	}
+	text := strings.TrimSpace(token.String())
+	if text == "" {
+		return nil
+	}
+	e := MetadataEndpoint{Name: name, URL: text[:min(len(text), maxMetadataURL)]}
+	if u, err := url.Parse(text); err == nil {
+		e.Host = strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	}
+	list := r.found.Endpoints
+	if len(list) >= maxMetadataPlaces { // nothing honest; what stands last is what clients take
+		list = slices.Delete(list, len(list)-1, len(list))
+	}
+	r.found.Endpoints = append(list, e)
+	return nil
 }
 
 func (r *metadataReader) skip() error {

@@ -175,3 +175,40 @@ func FuzzParseMetadata(f *testing.F) {
 		}
 	})
 }
+
+func TestEndpointsOfMetadata(t *testing.T) {
+	t.Parallel()
+	const rest = `,"issuer":"https://i.test","jwks_uri":"https://i.test/k"}`
+	long := strings.Repeat("x", maxMetadataURL)
+	for body, want := range map[string][]MetadataEndpoint{
+		`{"userinfo_endpoint":"https://I.test:8443/u","token_endpoint":"https://i.test/t"`: {
+			{"token_endpoint", "https://i.test/t", "i.test"}, {"userinfo_endpoint", "https://I.test:8443/u", "i.test"},
+		},
+		`{"authorization_endpoint":" https://i.test./a","introspection_endpoint":"/x","revocation_endpoint":"https://[::1]/r","registration_endpoint":"%"`: {
+			{"authorization_endpoint", "https://i.test./a", "i.test"}, {"introspection_endpoint", "/x", ""},
+			{"registration_endpoint", "%", ""}, {"revocation_endpoint", "https://[::1]/r", "::1"},
+		},
+		// Any of two values may be the one that a client takes, and so may one in
+		// other letters.
+		`{"token_endpoint":"https://i.test/t","token_endpoint":"https://evil.test/t","To\u212aen_Endpoint":"https://other.test/t","token_endpoint":"https://i.test/t"`: {
+			{"token_endpoint", "https://evil.test/t", "evil.test"}, {"token_endpoint", "https://i.test/t", "i.test"}, {"token_endpoint", "https://other.test/t", "other.test"},
+		},
+		`{"token_endpoint":null,"userinfo_endpoint":7,"revocation_endpoint":["https://i.test"],"registration_endpoint":""`: nil,
+		`{"device_authorization_endpoint":"https://i.test"`:                                                                nil,
+		`{"token_endpoint":"https://evil.test/` + long + `"`:                                                               {{"token_endpoint", ("https://evil.test/" + long)[:maxMetadataURL], "evil.test"}},
+	} {
+		m, err := ParseMetadata([]byte(body + rest))
+		if err != nil || !slices.Equal(m.Endpoints, want) {
+			t.Errorf("%.200s:\n%+v, %v; want\n%+v", body, m.Endpoints, err, want)
+		}
+	}
+	// However many there are, the last one is seen.
+	var many strings.Builder
+	for i := range 3 * maxMetadataPlaces {
+		fmt.Fprintf(&many, `"token_endpoint":"https://i.test/%d",`, i)
+	}
+	m, err := ParseMetadata([]byte(`{` + many.String() + `"token_endpoint":"https://evil.test"` + rest))
+	if err != nil || len(m.Endpoints) != maxMetadataPlaces || !slices.ContainsFunc(m.Endpoints, func(e MetadataEndpoint) bool { return e.Host == "evil.test" }) {
+		t.Errorf("%d endpoints, %v", len(m.Endpoints), err)
+	}
+}

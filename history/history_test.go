@@ -224,6 +224,9 @@ func full() *history.Memory {
 		Issuers:  []history.Value{{Text: "CN=ca", First: day(0), Last: day(3), Count: 9}},
 		LeafSPKI: "aa", LeafIssuer: "CN=ca", LeafNotBefore: day(-30), LeafNotAfter: day(60),
 		Discovered: true, Algs: []string{"RS256"}, SignedMetadata: true, PKCE: true,
+		Weak:   []history.Value{{Text: "weak", First: day(1), Last: day(2), Count: 2}},
+		Places: []history.Value{{Text: "token_endpoint idp.example", First: day(0), Last: day(3), Count: 9}},
+		Others: []history.Value{{Text: "https://idp.example/keys", First: day(0), Last: day(3), Count: 9}},
 	}
 	return m
 }

@@ -10,6 +10,8 @@ const (
 	MaxLearnedSPKIs = 16
 	MaxLearnedURIs  = 16
 	MaxLearnedWeak  = 16
+	// MaxLearnedPlaces is for six endpoints on some hosts each.
+	MaxLearnedPlaces = 48
 )
 
 // Learned is what was seen around the key set: where discovery led, which
@@ -30,6 +32,9 @@ type Learned struct {
 	// Weak are the ways in which its documents were seen to protect less than
 	// before: servers that differ must not be told for each turn they take.
 	Weak []Value
+	// Places are where its other endpoints were, "name host"; Others are the
+	// jwks_uri values of its second document.
+	Places, Others []Value
 }
 
 // Value is one value and when it was seen.

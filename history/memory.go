@@ -189,6 +189,7 @@ func (m *Memory) Clone() *Memory {
 func (l Learned) Clone() Learned {
 	l.URIs, l.SPKIs, l.Issuers = slices.Clone(l.URIs), slices.Clone(l.SPKIs), slices.Clone(l.Issuers)
 	l.Algs, l.Weak = slices.Clone(l.Algs), slices.Clone(l.Weak)
+	l.Places, l.Others = slices.Clone(l.Places), slices.Clone(l.Others)
 	return l
 }
 

@@ -60,7 +60,7 @@ func packLearned(l *Learned) *learnedV1 {
 		LeafSPKI: []byte(l.LeafSPKI), LeafIssuer: []byte(l.LeafIssuer),
 		LeafNotBefore: ms(l.LeafNotBefore), LeafNotAfter: ms(l.LeafNotAfter),
 		Discovered: l.Discovered, Algs: packAll(l.Algs), SignedMetadata: l.SignedMetadata, PKCE: l.PKCE,
-		Weak: packValues(l.Weak),
+		Weak: packValues(l.Weak), Places: packValues(l.Places), Others: packValues(l.Others),
 	}
 	if reflect.DeepEqual(unpackLearned(out), Learned{}) {
 		return nil
@@ -85,7 +85,7 @@ func unpackLearned(l *learnedV1) Learned {
 		LeafSPKI: string(l.LeafSPKI), LeafIssuer: string(l.LeafIssuer),
 		LeafNotBefore: when(l.LeafNotBefore), LeafNotAfter: when(l.LeafNotAfter),
 		Discovered: l.Discovered, Algs: unpackAll(l.Algs), SignedMetadata: l.SignedMetadata, PKCE: l.PKCE,
-		Weak: unpackValues(l.Weak),
+		Weak: unpackValues(l.Weak), Places: unpackValues(l.Places), Others: unpackValues(l.Others),
 	}
 }
 

@@ -117,6 +117,8 @@ type (
 		SignedMetadata bool      `json:"sm,omitempty"`
 		PKCE           bool      `json:"pkce,omitempty"`
 		Weak           []valueV1 `json:"weak,omitempty"`
+		Places         []valueV1 `json:"places,omitempty"`
+		Others         []valueV1 `json:"others,omitempty"`
 	}
 	valueV1 struct {
 		Text  []byte `json:"t"`

@@ -66,6 +66,18 @@ func bookOfWay() []Rule {
 			Standards: standards("T1606", "T1484.002"),
 		},
 		{
+			ID: "discovery-moved-disagreement", Type: event.DiscoveryMoved, Judge: disagreeing,
+			Title: "Two discovery documents of one issuer name different key sets", Severity: event.SeverityHigh, Verdict: event.Unexpected,
+			Why:       "Clients read one or the other. Who changes the less watched one is believed by half of them.",
+			Standards: standards("T1606", "T1484.002"),
+		},
+		{
+			ID: "discovery-endpoint-moved", Type: event.DiscoveryEndpointMoved, Judge: endpointMoved,
+			Title: "Discovery sends users or secrets to a host never seen there", Severity: event.SeverityHigh, Verdict: event.Unexpected,
+			Why:       "Whoever answers at the token endpoint gets authorization codes and client secrets, without touching a key.",
+			Standards: standards("T1557", "T1528"),
+		},
+		{
 			ID: "discovery-issuer-mismatch", Type: event.DiscoveryIssuerMismatch, Observe: issuerMismatch,
 			Title: "The discovery document is that of another issuer", Severity: event.SeverityHigh, Verdict: event.Unexpected,
 			Why:       "RFC 8414 forbids its use; a client that does not compare trusts another issuer's keys (mix-up).",

@@ -3,8 +3,10 @@ package rules
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/history"
 )
 
 // combined judges what came in one step on the way and in the keys. Whoever takes
@@ -15,7 +17,7 @@ func combined(c *Case, list []Finding) {
 		f := &list[i]
 		switch {
 		case f.Closing:
-		case f.Type == event.DiscoveryMoved, f.Type == event.DiscoveryWeakened:
+		case f.Type == event.DiscoveryMoved, f.Type == event.DiscoveryWeakened, f.Type == event.DiscoveryEndpointMoved:
 			discovery = append(discovery, f)
 		case f.Type == event.EndpointCertificateChanged:
 			if d, ok := f.Details.(*event.EndpointCertificateChangedDetails); ok && d.NewIssuer {
@@ -28,6 +30,7 @@ func combined(c *Case, list []Finding) {
 	if len(keys) == 0 {
 		return
 	}
+	returned(c, keys)
 	if len(discovery) > 0 {
 		for _, f := range append(discovery, keys...) {
 			f.because("discovery_novel")
@@ -70,4 +73,40 @@ func (f *Finding) lift(to event.Severity, reason string) {
 	}
 	f.Severity = to
 	f.Adjusted = append(f.Adjusted, event.Adjustment{Rule: f.Rule.ID, Kind: "raise", To: to, Reason: reason})
+}
+
+// away is how long an endpoint must have been gone for its return with other keys
+// over another way to be the return of somebody else.
+const away = 24 * time.Hour
+
+// returned judges an endpoint that was gone for long and is back with none of its
+// signing keys, over a certificate of an issuer never seen, or at another host:
+// what a name that somebody else registered looks like.
+func returned(c *Case, keys []*Finding) {
+	if c.Replaced == nil || c.Before == nil || !transportNovel(c) && !otherHost(c) {
+		return
+	}
+	gone := slices.ContainsFunc(c.Before.Conditions, func(o *history.Condition) bool {
+		return byFailure(event.Type(o.Type)) && !slices.Contains(o.Flaws, undiscovered()) && !slices.Contains(o.Flaws, intermittent()) &&
+			c.At.Sub(o.OpenedAt) >= away
+	})
+	if !gone || c.After.IsZero() || c.At.Sub(c.After) < away {
+		return
+	}
+	for _, f := range keys {
+		if f.Type == event.SetReplaced {
+			f.because("returned_as_another")
+			f.lift(event.SeverityHigh, "returned_as_another")
+		}
+	}
+}
+
+// otherHost reports whether an answer came from a host to which discovery never
+// led.
+func otherHost(c *Case) bool {
+	l := &c.Before.Learned
+	return slices.ContainsFunc(c.looks, func(a *answer) bool {
+		return a.facts != nil && a.facts.Discovery != nil && l.Discovered && a.facts.Host != "" &&
+			!slices.ContainsFunc(l.URIs, func(v history.Value) bool { return hostOf(v.Text) == a.facts.Host })
+	})
 }

@@ -42,12 +42,33 @@ type Discovery struct {
 	Algs           []string `json:"algs,omitempty"`
 	SignedMetadata bool     `json:"signed_metadata,omitempty"`
 	PKCE           bool     `json:"pkce,omitempty"` // S256 among code_challenge_methods_supported
+	// Endpoints are those that receive secrets, by name.
+	Endpoints []DiscoveryEndpoint `json:"endpoints,omitempty"`
+	// Other is what the document of the other form says; nil when nobody looked
+	// lately, or there is none.
+	Other *OtherDocument `json:"other,omitempty"`
 	// Used is the key set that was asked after all, unmasked: JWKSURI, or the
 	// last one when the document could not be had or must not be believed.
 	Used string `json:"used,omitempty"`
 	// Failure says why the document could not be had; then only Document and
 	// Used are set besides.
 	Failure *Failure `json:"failure,omitempty"`
+}
+
+// DiscoveryEndpoint is one endpoint that a discovery document names.
+type DiscoveryEndpoint struct {
+	Name  string `json:"name"`            // token_endpoint, …
+	Shown string `json:"shown,omitempty"` // its URL, masked and cleaned
+	Host  string `json:"host,omitempty"`  // lower case, without port; "" when it is no URL
+	Site  string `json:"site,omitempty"`  // registrable domain of Host
+}
+
+// OtherDocument is a second discovery document of the same issuer.
+type OtherDocument struct {
+	Document string `json:"document"` // its URL, masked
+	JWKSURI  string `json:"jwks_uri"` // as Discovery.JWKSURI, and Shown
+	Shown    string `json:"shown,omitempty"`
+	Against  string `json:"against"` // jwks_uri of the first when both were read
 }
 
 // Redirect is a 3xx answer where none is allowed.

@@ -3,6 +3,7 @@ package rules
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/history"
@@ -13,6 +14,29 @@ import (
 // key set, and no discovery document while the last known key set answers.
 func lost() string         { return history.FlawID(string(event.EndpointUnreachable)) }
 func undiscovered() string { return history.FlawID(string(event.EndpointUnreachable), "discovery") }
+
+// prolonged and intermittent are flaws of endpoint.unreachable too, each told by
+// itself: what was told as an outage got worse, or goes on by halves.
+func prolonged() string { return history.FlawID(string(event.EndpointUnreachable), codeProlonged) }
+func intermittent() string {
+	return history.FlawID(string(event.EndpointUnreachable), codeIntermittent)
+}
+
+// The codes of endpoint.unreachable.
+const (
+	codeBlocked      = "blocked" // as Failure.Code: each answer was HTTP 401, 403 or 429
+	codeIntermittent = "intermittent"
+	codeProlonged    = "prolonged"
+)
+
+// Thresholds of the codes.
+const (
+	prolongedAfter    = time.Hour // on tier critical
+	recentPolls       = 50
+	intermittentFails = recentPolls / 5
+	intermittentRows  = 3 // fewer are outages, and told as such
+	calmFails         = recentPolls / 10
+)
 
 // byFailure reports whether the condition is one that failures open and that
 // polls end: what complete answers say of keys neither keeps nor closes it.
@@ -50,9 +74,7 @@ func (s *step) failed() {
 			c.Opened = append(c.Opened, flaw)
 		}
 	}
-	if s.long(f) && !s.isOpen(lost()) {
-		c.unreachable = lost()
-	}
+	c.unreachable = s.unanswered(c, f)
 	if c.unreachable == "" && len(c.Opened) == 0 && !leads {
 		return
 	}
@@ -61,6 +83,33 @@ func (s *step) failed() {
 	if leads {
 		s.learn(way)
 	}
+}
+
+// unanswered is the flaw of endpoint.unreachable that opens, "" for none.
+func (s *step) unanswered(c *Case, f *Failure) string {
+	c.open = s.m.Conditions
+	switch explained := c.cause() != ""; {
+	case s.long(f) && !s.isOpen(lost()):
+		return lost()
+	case explained: // it is told as what it is a consequence of
+	case s.isOpen(lost()) && !s.isOpen(prolonged()) && s.p.Tier == "critical" && s.o.At.Sub(s.lostSince(f)) >= prolongedAfter:
+		return prolonged()
+	case !s.isOpen(lost()) && !s.isOpen(intermittent()) && s.o.Recent.Intermittent():
+		return intermittent()
+	}
+	return ""
+}
+
+// lostSince is since when nothing answers. A row of failures does not outlive a
+// restart; the condition does.
+func (s *step) lostSince(f *Failure) time.Time {
+	since := f.Since
+	for _, c := range s.m.Conditions {
+		if slices.Contains(c.Flaws, lost()) && c.OpenedAt.Before(since) {
+			since = c.OpenedAt
+		}
+	}
+	return since
 }
 
 // failing lists what is wrong with the way to no answer. One observation proves
@@ -140,6 +189,8 @@ func (s *step) over(cond *history.Condition, x *answer) bool {
 		return gone || s.o.DiscoveredInARow >= ReachableAfter
 	case x == nil:
 		return false
+	case slices.Contains(cond.Flaws, intermittent()):
+		return s.o.Recent.Calm()
 	case event.Type(cond.Type) == event.EndpointUnreachable:
 		return s.o.GoodInARow >= ReachableAfter
 	}
@@ -160,8 +211,17 @@ func (o *Outcome) Attentive() bool {
 	return false
 }
 
-// Recent counts polls of a short while.
+// Recent counts the last polls, up to 50, this one included.
 type Recent struct {
 	Polls, Failed int
-	Rows          int // of failures, each ended or begun by an answer
+	Rows          int // of failures without a good poll between
 }
+
+// Intermittent reports whether so many polls failed, in several rows, that the
+// endpoint is there by halves only.
+func (r *Recent) Intermittent() bool {
+	return r != nil && r.Failed >= intermittentFails && r.Rows >= intermittentRows
+}
+
+// Calm reports whether enough polls were good to say that this is over.
+func (r *Recent) Calm() bool { return r != nil && r.Polls >= recentPolls && r.Failed <= calmFails }

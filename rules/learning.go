@@ -18,7 +18,7 @@ const leafRefresh = 24 * time.Hour
 // what was learned of it. They are told once and are no conditions.
 func ofWay(t event.Type) bool {
 	switch t {
-	case event.DiscoveryMoved, event.DiscoveryWeakened, event.EndpointCertificateChanged:
+	case event.DiscoveryMoved, event.DiscoveryWeakened, event.DiscoveryEndpointMoved, event.EndpointCertificateChanged:
 		return true
 	}
 	return false
@@ -68,7 +68,7 @@ func (s *step) settle() {
 // seen again.
 func sameLearned(a, b history.Learned, at time.Time) bool {
 	if !sameValues(a.URIs, b.URIs) || !sameValues(a.SPKIs, b.SPKIs) || !sameValues(a.Issuers, b.Issuers) ||
-		!sameValues(a.Weak, b.Weak) ||
+		!sameValues(a.Weak, b.Weak) || !sameValues(a.Places, b.Places) || !sameValues(a.Others, b.Others) ||
 		a.Discovered != b.Discovered || !slices.Equal(a.Algs, b.Algs) || a.SignedMetadata != b.SignedMetadata || a.PKCE != b.PKCE {
 		return false
 	}

@@ -11,7 +11,7 @@ import (
 
 // speak are the findings of the rules that compare the way with what was learned.
 func speak(c *Case) []Finding {
-	return slices.Concat(moved(c), weakened(c), certificateChanged(c))
+	return slices.Concat(moved(c), disagreeing(c), endpointMoved(c), weakened(c), certificateChanged(c))
 }
 
 // TestNovelIsWhatARuleSpeaksOf holds, for any way, that it is novel exactly when
@@ -35,6 +35,13 @@ func TestNovelIsWhatARuleSpeaksOf(t *testing.T) {
 		f.Discovery = &Discovery{
 			Issuer: pick(p.Issuer, p.Issuer, p.Issuer+"/", "https://evil.test"), JWKSURI: "https://" + host + pick("/a", "/b"), Host: host, Site: host,
 			PKCE: r.IntN(2) == 0, SignedMetadata: r.IntN(2) == 0,
+		}
+		for range r.IntN(3) {
+			host := pick("idp.example", "login.idp.example", "evil.test", "")
+			f.Discovery.Endpoints = append(f.Discovery.Endpoints, DiscoveryEndpoint{Name: pick("token_endpoint", "userinfo_endpoint"), Host: host, Site: host})
+		}
+		if r.IntN(3) == 0 {
+			f.Discovery.Other = &OtherDocument{JWKSURI: pick("https://idp.example/a", "https://evil.test/b"), Against: pick(f.Discovery.JWKSURI, "https://idp.example/a")}
 		}
 		for range r.IntN(3) {
 			f.Discovery.Algs = append(f.Discovery.Algs, pick("RS256", "none", "HS256"))

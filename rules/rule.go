@@ -137,7 +137,7 @@ type Failure struct {
 	Since time.Time `json:"since"` // of the first
 
 	// Code is nxdomain, expired, not_yet_valid, wrong_name, unknown_ca,
-	// pin_mismatch, redirect or "".
+	// pin_mismatch, redirect, blocked (HTTP 401, 403 or 429) or "".
 	Code     string           `json:"code,omitempty"`
 	Host     string           `json:"host,omitempty"` // that was asked
 	Evidence *event.Transport `json:"evidence,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,14 +72,21 @@ func unreachable(c *Case) []Finding {
 		return nil
 	}
 	effect := "nobody watches this issuer meanwhile"
-	what := "no answer"
-	if c.unreachable == undiscovered() {
+	what, codes, severity := "no answer", []string{}, event.Severity(0)
+	switch {
+	case c.unreachable == undiscovered():
 		what, effect = "no discovery document", "the last known key set is watched, a move of it would go unseen"
+	case c.unreachable == prolonged():
+		what, codes, severity = "still no answer", []string{codeProlonged}, event.SeverityHigh
+	case c.unreachable == intermittent():
+		what, codes, effect = "polls fail again and again", []string{codeIntermittent}, "a change between them is seen late"
+	case f.Code == codeBlocked && f.Row >= f.Count:
+		what, codes = "it refuses us", []string{codeBlocked}
 	}
 	return []Finding{{
-		Failure: f, opens: []string{c.unreachable},
+		Failure: f, opens: []string{c.unreachable}, Severity: severity, Reasons: slices.Clone(codes),
 		Details: &event.EndpointUnreachableDetails{
-			Phase: f.Phase, Failures: f.Count, Since: new(event.At(f.Since)), LastGood: event.AtOrNil(c.After),
+			Codes: codes, Phase: f.Phase, Failures: f.Count, Since: new(event.At(f.Since)), LastGood: event.AtOrNil(c.After),
 		},
 		Message: short(fmt.Sprintf("%s: %s since %s (%s, %d polls failed); %s",
 			c.Policy.Endpoint, what, clock(f.Since), f.Phase, f.Count, effect)),

@@ -259,7 +259,8 @@ func novel(m *history.Memory, p Policy, f *Facts, at time.Time) bool {
 	}
 	l := &m.Learned
 	return newLeaf(l, f) || believed(p, f.Discovery) &&
-		(newURI(l, f.Discovery) || len(newlyWeak(l, weaker(l, f.Discovery), at)) > 0)
+		(newURI(l, f.Discovery) || len(newlyWeak(l, weaker(l, f.Discovery), at)) > 0 ||
+			len(newPlaces(p, l, f.Discovery)) > 0 || disagrees(l, f.Discovery))
 }
 
 // learn takes in what the way of an answer showed. A discovery document that is
@@ -273,6 +274,7 @@ func learn(m *history.Memory, p Policy, f *Facts, at time.Time) {
 	}
 	if d := f.Discovery; believed(p, d) {
 		l.URIs = history.Met(l.URIs, d.JWKSURI, at, history.MaxLearnedURIs)
+		learnPlaces(l, d, at)
 		for _, w := range weaker(l, d) {
 			l.Weak = history.Met(l.Weak, w.id(), at, history.MaxLearnedWeak)
 		}

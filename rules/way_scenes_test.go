@@ -95,6 +95,15 @@ func wayScenes() map[string]struct{ fires, quiet play } {
 			scene(discovers("https://idp.example", usual), a, discovers("https://idp.example", "https://idp.example/keys2"), a),
 			scene(discovers("https://idp.example", usual), a, discovers("https://idp.example", "HTTPS://IDP.example:443/keys"), a),
 		},
+		"discovery-moved-disagreement": {
+			scene(discovers("https://idp.example", usual), a, other("https://evil.test/keys", usual), a),
+			scene(discovers("https://idp.example", usual), a, other("HTTPS://idp.example:443/keys", usual), a),
+		},
+		"discovery-endpoint-moved": {
+			scene(discovers("https://idp.example", usual), endpoints("token_endpoint=login.idp.example"), a, endpoints("token_endpoint=sso.idp.example"), a),
+			scene(discovers("https://idp.example", usual), endpoints("token_endpoint=login.idp.example", "userinfo_endpoint=sso.idp.example"), a,
+				endpoints("token_endpoint=sso.idp.example"), a),
+		},
 		"discovery-issuer-mismatch": {
 			scene(discovers("https://idp.example", usual), a, discovers("https://other.test", usual), a),
 			scene(discovers("https://idp.example", usual), a),

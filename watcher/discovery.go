@@ -37,6 +37,10 @@ type way struct {
 	asked bool
 
 	row *rules.Failure // of discovery alone; nil after a document that is believed
+
+	// compared is the document that the other form was compared with, and when.
+	compared [32]byte
+	looked   time.Time
 }
 
 // document is a discovery document that was read.
@@ -213,6 +217,7 @@ func (w *Watcher) read(ctx context.Context, s *slot, form *fetch.Target, b *body
 	if !doc.believed { // what is not the configured issuer may be what our request brought
 		doc.facts.Issuer = s.e.Target.Scrub(m.Issuer)
 	}
+	doc.facts.Endpoints = s.e.endpoints(m.Endpoints)
 	set, err := s.e.Target.Discovered(m.JWKSURI)
 	if err != nil && doc.believed {
 		return nil, new(resp), &fetch.Error{Phase: phaseDiscovery, Err: fmt.Errorf("jwks_uri: %w", err)}

@@ -133,7 +133,7 @@ func TestDiscovery(t *testing.T) {
 		for _, s := range idp.Served() {
 			remotes[s.Remote]++
 		}
-		if len(remotes) > 5 || asked(idp, "/jwks") != int(now.Polls) || asked(idp, openID) != int(now.Polls) || asked(idp, oauth) != 0 {
+		if len(remotes) > 5 || asked(idp, "/jwks") != int(now.Polls) || asked(idp, openID) != int(now.Polls) || asked(idp, oauth) != 1 {
 			t.Errorf("%d polls: %d documents and %d sets over %d connections", now.Polls, asked(idp, openID), asked(idp, "/jwks"), len(remotes))
 		}
 		h.expect("informational baseline.established")
@@ -187,7 +187,7 @@ func TestDiscoveryOfEitherForm(t *testing.T) {
 		idp.Answer(metadata(oauth, "", ""))
 		h.start(discovered("idp", "http://idp.example", time.Minute))
 		time.Sleep(10 * time.Minute)
-		if o, a, polls := asked(idp, openID), asked(idp, oauth), h.w.Stats().Polls; o != 1 || a != int(polls) {
+		if o, a, polls := asked(idp, openID), asked(idp, oauth), h.w.Stats().Polls; o != 2 || a != int(polls) {
 			t.Errorf("%d polls asked %d times for OpenID Connect and %d times for RFC 8414", polls, o, a)
 		}
 		idp.Answer(metadata(openID, "", ""))

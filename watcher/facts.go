@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -46,6 +47,10 @@ func (w *Watcher) fault(ctx context.Context, s *slot, before *rules.Failure, t *
 			f.LeafSPKI, f.LeafIssuer, f.LeafNotAfter = hex.EncodeToString(leaf.SPKI[:]), leaf.Issuer, leaf.NotAfter
 		}
 		f.Redirect = redirect(e.Redirect)
+	}
+	switch r.Status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+		f.Code = "blocked"
 	}
 	if r.Redirect != nil {
 		f.Code, f.Redirect = string(fetch.CodeRedirect), redirect(r.Redirect)

@@ -50,7 +50,8 @@ type slot struct {
 	found  findings // of the examiner, for the next observation
 	fresh  bool     // the next poll is a second look
 
-	way *way // from the issuer to the key set; nil without discovery
+	recent recent
+	way    *way // from the issuer to the key set; nil without discovery
 }
 
 // shown is the part of a slot that Status reads.
@@ -278,7 +279,7 @@ func (s *slot) adopt() {
 	s.changed, s.known = false, false
 	if was != nil && !sameWay(was, s.e) {
 		// A row of failures, and the way to the key set, were those of another.
-		s.good, s.way = 0, nil
+		s.good, s.way, s.recent = 0, nil, recent{}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.row, s.missing, s.used = nil, nil, ""

@@ -45,6 +45,7 @@ func (w *Watcher) poll(ctx context.Context, s *slot, b *body) time.Duration {
 	if err == nil && resp.Status != http.StatusOK {
 		err = statusError(resp.Status)
 	}
+	s.recent.note(err != nil)
 	if err != nil {
 		return w.failure(ctx, s, &l, &resp, err, now)
 	}
@@ -137,7 +138,7 @@ func (w *Watcher) failure(ctx context.Context, s *slot, l *look, resp *fetch.Res
 	// Most failures say nothing new: while no claim waits and the row is
 	// short, there is nothing to look up. A process that just started does not
 	// know yet what waits.
-	if s.loaded && !s.attentive && l.same && f.Code == "" && f.Count < rules.UnreachableAfter {
+	if s.loaded && !s.attentive && l.same && f.Code == "" && f.Count < rules.UnreachableAfter && !s.recent.counts().Intermittent() {
 		return w.retry(s.e.Interval, f.Count)
 	}
 	o := rules.Observation{At: now, Failure: f}
@@ -211,7 +212,7 @@ func (w *Watcher) step(ctx context.Context, s *slot, o rules.Observation, t *eve
 		if err := w.load(ctx, s, mem); err != nil {
 			return 0, err
 		}
-		o.After, o.Peers = s.lastGood, w.peers.seenBy(e.Name)
+		o.After, o.Peers, o.Recent = s.lastGood, w.peers.seenBy(e.Name), s.recent.counts()
 		out := rules.Step(w.Book, mem, o, policy)
 		returned(&out, o)
 		if out.Store {

@@ -165,7 +165,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	crew := crew{most: cmp.Or(w.Workers, 64), jobs: make(chan *slot), work: func(jobs <-chan *slot) {
 		var b body
 		for s := range jobs {
-			done <- finished{s, w.poll(ctx, s, &b)}
+			done <- finished{s, w.visit(ctx, s, &b)}
 		}
 	}}
 	stop := make(chan struct{})
