@@ -118,3 +118,6 @@ func formatDuration(d time.Duration) string {
 	}
 	return b.String()
 }
+
+// ParseDuration reads a duration as the configuration writes it: 30s, 1h30m, 90d.
+func ParseDuration(s string) (d time.Duration, ok bool) { return parseDuration(s) }

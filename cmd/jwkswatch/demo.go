@@ -95,7 +95,7 @@ func acts() []act {
 		},
 		{
 			title: "The leak is mended", text: "The stolen key is withdrawn and a new one takes its place.",
-			do:   func(i *lab.Issuer) { i.Rotate(lab.NewEC("2026-d", "P-256"), "2026-c") },
+			do: func(i *lab.Issuer) { i.Rotate(lab.NewEC("2026-d", "P-256"), "2026-c") },
 			want: []string{
 				"low key.added", "informational key.removed", "informational rotation.completed", "high rotation.removed_early",
 				"informational key.private closed",

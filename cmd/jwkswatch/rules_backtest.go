@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jwkswatch/jwkswatch/configs"
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/replay"
 	"github.com/jwkswatch/jwkswatch/rules"
@@ -32,6 +33,8 @@ after the first row of their endpoint; a month has 30.4 days.
 		Args:    cobra.NoArgs,
 	}
 	archive := cmd.Flags().String("archive", "", "file to replay; - for standard input")
+	read := ruleFiles(cmd)
+	compare := cmd.Flags().StringArray("compare", nil, "another file of rules: lists the alerts that it adds and loses")
 	list := cmd.Flags().String("list", "", "also list what is of this severity or above, after the first day")
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -51,7 +54,19 @@ after the first row of their endpoint; a month has 30.4 days.
 		if err != nil {
 			return &ended{exitBlind, fmt.Errorf("%s: %w", *archive, err)}
 		}
-		r := replay.Archive(rows, replay.Options{Book: rules.Book()})
+		set, err := read()
+		if err != nil {
+			return err
+		}
+		r := replay.Archive(rows, replay.Options{Book: rules.Book(), Amend: set.Apply})
+		if len(*compare) > 0 {
+			other, _, err := configs.LoadRules(configs.Options{Dir: "."}, *compare...)
+			if err != nil {
+				return &ended{exitConfig, err}
+			}
+			with := replay.Archive(rows, replay.Options{Book: rules.Book(), Amend: other.Apply})
+			return failed(printCompared(cmd.OutOrStdout(), &r, &with))
+		}
 		if *output == "json" {
 			return failed(json.NewEncoder(cmd.OutOrStdout()).Encode(counted(&r)))
 		}
@@ -130,6 +145,34 @@ func printBacktest(w io.Writer, r *replay.Result) error {
 			some(n[event.SeverityLow]), some(n[event.SeverityInformational]), typ)
 	}
 	return t.Flush()
+}
+
+// printCompared lists the alerts that one set of rules has and the other has not.
+// Both replays find the same in the same order: only severities differ.
+func printCompared(w io.Writer, before, after *replay.Result) error {
+	_, was := before.Alerts()
+	_, is := after.Alerts()
+	added, lost := 0, 0
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for i := range after.Told {
+		a, b := &before.Told[i], &after.Told[i]
+		sign := ""
+		switch {
+		case b.Alert() && !a.Alert():
+			sign, added = "+", added+1
+		case a.Alert() && !b.Alert():
+			sign, lost = "-", lost+1
+		default:
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s to %s\t%s\n", sign, b.At.Format("2006-01-02 15:04"), event.Text(b.Endpoint), b.Finding.Type,
+			a.Data.Event.Severity, b.Data.Event.Severity, b.Data.Event.Message)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "%d alerts more, %d fewer; %.2f to %.2f per 100 endpoints and month\n", added, lost, was, is)
+	return err
 }
 
 func some(n int) string {

@@ -226,7 +226,9 @@ func (s *Set) raise(v *verdict, escalated bool) {
 	}
 }
 
-func (r *Rule) matches(e *event.Event) bool { return on(r.On, string(e.Data.Event.Type)) && r.Where.match(e) }
+func (r *Rule) matches(e *event.Event) bool {
+	return on(r.On, string(e.Data.Event.Type)) && r.Where.match(e)
+}
 
 // on reports whether one of the patterns names the type.
 func on(patterns []string, typ string) bool {
