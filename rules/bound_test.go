@@ -21,7 +21,7 @@ func TestIssuerCannotMakeAStepThatCannotBeStored(t *testing.T) {
 		b.WriteString(`{"keys":[`)
 		for i := range jwks.MaxKeys {
 			label := fmt.Sprintf("%s-%d-%s", round, i, long)
-			fmt.Fprintf(&b, `{"kty":"RSA","n":"AQ%sA%04d","e":"AQAB","kid":"%s","d":"x","key_ops":["verify","%[3]s"],"alg":"%[3]s"},`, round, i, label)
+			fmt.Fprintf(&b, `{"kty":"RSA","n":"AQ%sA%04d","e":"AQAB","kid":"%s","d":"x","key_ops":["verify","%[3]s"],"alg":"%[3]s","issuer":"%[3]s","x5u":"%[3]s","exp":"%[3]s","nbf":"%[3]s"},`, round, i, label)
 		}
 		return []byte(strings.TrimSuffix(b.String(), ",") + "]}")
 	}

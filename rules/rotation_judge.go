@@ -50,10 +50,9 @@ func (c *Case) gone() []Change {
 
 // standing is a signing key that stayed, and when it came.
 type standing struct {
-	id        jwks.Identity
-	kty       string
-	lo, hi    time.Time // came after, and was there at; lo is zero for a key of unknown age
-	alongside bool      // came in this very case
+	id     jwks.Identity
+	kty    string
+	lo, hi time.Time // came after, and was there at; lo is zero for a key of unknown age
 }
 
 func (c *Case) standing() []standing {
@@ -62,9 +61,9 @@ func (c *Case) standing() []standing {
 		if !m.In(jwks.ClassSignature) || m.ID.Kind != jwks.Thumbprint {
 			continue
 		}
-		n := standing{id: m.ID, kty: m.Key().Kty, lo: c.After, hi: c.At, alongside: true}
+		n := standing{id: m.ID, kty: m.Key().Kty, lo: c.After, hi: c.At}
 		if s, ok := c.sighting(m.ID); ok && s.Live() {
-			n.lo, n.hi, n.alongside = s.FirstAfter, s.FirstSeen, false
+			n.lo, n.hi = s.FirstAfter, s.FirstSeen
 		}
 		out = append(out, n)
 	}
@@ -171,7 +170,7 @@ func completed(c *Case) []Finding {
 			continue
 		}
 		heirs := slices.DeleteFunc(c.standing(), func(s standing) bool {
-			return s.alongside || s.lo.IsZero() || !s.hi.After(was.FirstSeen) || s.hi.After(ch.After)
+			return s.lo.IsZero() || !s.hi.After(was.FirstSeen) || s.hi.After(ch.After)
 		})
 		if len(heirs) == 0 {
 			continue

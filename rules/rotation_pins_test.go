@@ -50,8 +50,8 @@ func TestRhythm(t *testing.T) {
 	}{
 		{"three rotations", hours(100, 100), 60 * day, time.Hour, 0, 0},
 		{"four", hours(100, 100, 100), 60 * day, time.Hour, 100, 10},
-		{"watched too short", hours(100, 100, 100), learnFor - time.Second, time.Hour, 0, 0},
-		{"watched just long enough", hours(100, 100, 100), learnFor, time.Hour, 100, 10},
+		{"watched too short", hours(100, 100, 100), 30*day - time.Second, time.Hour, 0, 0},
+		{"watched just long enough", hours(100, 100, 100), 30 * day, time.Hour, 100, 10},
 		{"scatters", hours(90, 100, 110), 60 * day, time.Hour, 100, 3 * sigma * 10},
 		{"scatters too much", hours(89.8, 100, 110.2), 60 * day, time.Hour, 0, 0},
 		{"coarse polls", hours(100, 100, 100), 60 * day, 6 * time.Hour, 100, 12},
@@ -108,6 +108,9 @@ func TestOffCadence(t *testing.T) {
 		{"the same rotation", regular, day, nil, false, false}, // a tenth of its rhythm
 		{"no more the same", regular, day + time.Second, nil, true, false},
 		{"late, then in the calendar", hours(240, 240, 240, 300), 180 * time.Hour, nil, false, false},
+		// The sum of both gaps may be off by twice a tenth of the rhythm.
+		{"late, then nearly in the calendar", hours(240, 240, 240, 265), 168 * time.Hour, nil, false, false},
+		{"late, then beside the calendar", hours(240, 240, 240, 265), 166 * time.Hour, nil, true, false},
 		{"late, then too early", hours(240, 240, 240, 300), 131 * time.Hour, nil, true, false},
 		{"all keys exchanged", regular, 200 * time.Hour, func(c *Case) { c.Replaced = &Replaced{} }, false, false},
 		{"answers alternate", regular, 200 * time.Hour, func(c *Case) { c.Before.Stability.Phase = history.Unstable }, false, false},
@@ -130,6 +133,53 @@ func TestOffCadence(t *testing.T) {
 		if got := rotationOffCadence(c); (len(got) == 1) != tt.want || len(got) == 1 && (got[0].Severity == event.SeverityHigh) != tt.surely {
 			t.Errorf("%s: told %+v", tt.name, got)
 		}
+	}
+}
+
+// TestOneRotationOfSeveralSteps holds how close additions of one rotation are,
+// where there is no rhythm and where there is one.
+func TestOneRotationOfSeveralSteps(t *testing.T) {
+	t.Parallel()
+	for want, gaps := range map[time.Duration][]time.Duration{6 * time.Hour: hours(50), 10 * time.Hour: hours(100, 100), 0: nil} {
+		if want == 0 {
+			want = 6 * time.Hour
+		}
+		if got := sameTurn(turned(gaps...).Rotation.Turns); got != want {
+			t.Errorf("%v: within %v, want %v", gaps, got, want)
+		}
+	}
+}
+
+// TestOverdueAfterTheScatter holds a rhythm that is known so coarsely that half of
+// it is less than what it may be off.
+func TestOverdueAfterTheScatter(t *testing.T) {
+	t.Parallel()
+	for interval, late := range map[time.Duration]time.Duration{time.Hour: 50 * time.Hour, 40 * time.Hour: 80 * time.Hour} {
+		m := turned(hours(100, 100, 100)...)
+		s := &step{m: m, p: Policy{Interval: interval}, o: Observation{At: began.Add(60 * day)}}
+		if at, _ := s.overdueAt(); !at.Equal(lastTurn(m).Add(100*time.Hour + late)) {
+			t.Errorf("every %v: overdue %v after the last", interval, at.Sub(lastTurn(m)))
+		}
+	}
+}
+
+// TestOutlives holds an age against the longest life that is known.
+func TestOutlives(t *testing.T) {
+	t.Parallel()
+	k := rsaKey
+	k.ID = jwks.Identity{Kind: jwks.Thumbprint, Sum: [32]byte{1}}
+	m := turned()
+	m.Sightings = map[jwks.Identity]*history.Sighting{k.ID: {FirstSeen: began, Key: k}}
+	m.Habit.Lives = hours(10, 240, 10, 10, 10)
+	s := &step{m: m, o: Observation{At: began.Add(60 * day)}}
+	for age, want := range map[time.Duration]string{30 * day: "", 30*day + 1: "outlives"} {
+		if a, _ := s.aged(&k, began.Add(age)); a.code != want {
+			t.Errorf("after %v: %q", age, a.code)
+		}
+	}
+	k.Use = "enc"
+	if _, old := s.aged(&k, began.Add(50*day)); old {
+		t.Error("a key for encryption outlives signing keys")
 	}
 }
 
@@ -186,19 +236,19 @@ func TestReasonsOfAnAddition(t *testing.T) {
 			"not the first without alg", func(m *history.Memory) { m.Rotation.Profile[0].Alg = "" }, nil,
 			[]jwks.Key{with(func(k *jwks.Key) { k.Alg = "" })}, nil, 0,
 		},
-		{"too soon to know", func(m *history.Memory) { m.Rotation.Since = now.Add(1 - learnFor) }, nil, []jwks.Key{short}, nil, 0},
-		{"just known", func(m *history.Memory) { m.Rotation.Since = now.Add(-learnFor) }, nil, []jwks.Key{short}, []string{newProfile, weakerProfile}, event.SeverityHigh},
-		{"silence", quiet(dormantFor, 0), nil, []jwks.Key{rsaKey}, []string{dormant}, event.SeverityMedium},
-		{"no such silence", quiet(dormantFor-1, 0), nil, []jwks.Key{rsaKey}, nil, 0},
+		{"too soon to know", func(m *history.Memory) { m.Rotation.Since = now.Add(1 - 30*day) }, nil, []jwks.Key{short}, nil, 0},
+		{"just known", func(m *history.Memory) { m.Rotation.Since = now.Add(-30 * day) }, nil, []jwks.Key{short}, []string{newProfile, weakerProfile}, event.SeverityHigh},
+		{"silence", quiet(90*day, 0), nil, []jwks.Key{rsaKey}, []string{dormant}, event.SeverityMedium},
+		{"no such silence", quiet(90*day-1, 0), nil, []jwks.Key{rsaKey}, nil, 0},
 		{"silence as before", quiet(150*day-1, 100*day), nil, []jwks.Key{rsaKey}, nil, 0},
 		{"silence as never", quiet(150*day, 100*day), nil, []jwks.Key{rsaKey}, []string{dormant}, event.SeverityMedium},
-		{"two reasons", quiet(dormantFor, 0), nil, []jwks.Key{elliptic}, []string{dormant, newProfile}, event.SeverityHigh},
-		{"a kind new to everybody", quiet(dormantFor, 0), nil, []jwks.Key{lattice}, []string{dormant, newProfile}, event.SeverityMedium},
+		{"two reasons", quiet(90*day, 0), nil, []jwks.Key{elliptic}, []string{dormant, newProfile}, event.SeverityHigh},
+		{"a kind new to everybody", quiet(90*day, 0), nil, []jwks.Key{lattice}, []string{dormant, newProfile}, event.SeverityMedium},
 		{
-			"and two more reasons", quiet(dormantFor, 0), nil, []jwks.Key{lattice, lattice, lattice},
+			"and two more reasons", quiet(90*day, 0), nil, []jwks.Key{lattice, lattice, lattice},
 			[]string{dormant, newProfile, rider}, event.SeverityHigh,
 		},
-		{"at a baseline", quiet(dormantFor, 0), func(c *Case) { c.Baseline = "first_sight" }, []jwks.Key{elliptic}, nil, 0},
+		{"at a baseline", quiet(90*day, 0), func(c *Case) { c.Baseline = "first_sight" }, []jwks.Key{elliptic}, nil, 0},
 		{"of an exchange", nil, func(c *Case) { c.Replaced = &Replaced{} }, []jwks.Key{rsaKey, rsaKey, rsaKey}, nil, 0},
 	} {
 		c := arrives(known(tt.memory), now.Add(-time.Hour), now, tt.keys...)

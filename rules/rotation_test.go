@@ -358,6 +358,11 @@ func TestNewLabelsAreOneEvent(t *testing.T) {
 	s.expect(s.poll(doc("A:a2", "B:b2", "C:c")), "medium key.relabelled x2")
 	s.expect(s.poll(doc("A:a", "B:b", "C:c"))) // they bore these before
 	s.expect(s.poll(doc("A:a", "B:b", "C:c3")), "medium key.relabelled c3")
+	alias := newSim(t)
+	alias.poll(doc("A:a", "A:b"))
+	alias.expect(alias.poll(doc("A:a")), "medium key.relabelled a")
+	alias.expect(alias.poll(doc("A:a", "A:b")))
+	alias.expect(alias.poll(doc("A:a"))) // that label went before
 }
 
 // TestAMemoryFromBefore holds that an upgrade is no news: neither the members that
