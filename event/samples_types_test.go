@@ -1,9 +1,8 @@
 package event_test
 
 import (
-	"strings"
-
 	"fmt"
+	"strings"
 
 	"github.com/jwkswatch/jwkswatch/event"
 )

@@ -185,8 +185,10 @@ func TestEndpointsOfMetadata(t *testing.T) {
 			{"token_endpoint", "https://i.test/t", "i.test"}, {"userinfo_endpoint", "https://I.test:8443/u", "i.test"},
 		},
 		`{"authorization_endpoint":" https://i.test./a","introspection_endpoint":"/x","revocation_endpoint":"https://[::1]/r","registration_endpoint":"%"`: {
-			{"authorization_endpoint", "https://i.test./a", "i.test"}, {"introspection_endpoint", "/x", ""},
-			{"registration_endpoint", "%", ""}, {"revocation_endpoint", "https://[::1]/r", "::1"},
+			{"authorization_endpoint", "https://i.test./a", "i.test"},
+			{"introspection_endpoint", "/x", ""},
+			{"registration_endpoint", "%", ""},
+			{"revocation_endpoint", "https://[::1]/r", "::1"},
 		},
 		// Any of two values may be the one that a client takes, and so may one in
 		// other letters.

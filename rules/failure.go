@@ -18,6 +18,7 @@ func undiscovered() string { return history.FlawID(string(event.EndpointUnreacha
 // prolonged and intermittent are flaws of endpoint.unreachable too, each told by
 // itself: what was told as an outage got worse, or goes on by halves.
 func prolonged() string { return history.FlawID(string(event.EndpointUnreachable), codeProlonged) }
+
 func intermittent() string {
 	return history.FlawID(string(event.EndpointUnreachable), codeIntermittent)
 }

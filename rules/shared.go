@@ -16,7 +16,7 @@ import (
 // Bounds of what one endpoint tells of keys that stand elsewhere too: a platform
 // may serve one set under a thousand names.
 const (
-	maxPeers       = 16
+	maxPeers  = 16
 	maxShared = 16
 )
 

@@ -32,6 +32,8 @@ func (w *Watcher) compose(s *slot, rec state.Record, was *history.Memory, out ru
 	}
 	txn := state.Txn{Prev: rec.Revision}
 	c := composer{w: w, e: e, by: w.observing(), uri: s.keySet(), rec: rec, next: &next, was: was, out: out, at: o.At, transport: t}
+	c.set = w.IDs.ChangeSet(e.Name, next.Revision, rec.Digest, next.Digest)
+	c.story = w.correlate(e, &out, &o, c.set)
 	for i := range out.Findings {
 		entry, err := c.entry(i)
 		if err != nil {
@@ -58,6 +60,8 @@ type composer struct {
 	out       rules.Outcome
 	at        time.Time
 	transport *event.Transport
+	set       string             // id of the change set
+	story     *event.Correlation // with other endpoints; nil for none
 }
 
 // entry makes event i of the step and moves the head of the chain over it.
@@ -102,9 +106,9 @@ func (c *composer) entry(i int) (state.Entry, error) {
 func (c *composer) data(i int, f *rules.Finding, id string) event.Data {
 	d := f.Data()
 	d.Event.ChangeSet = &event.ChangeSet{
-		ID:    c.w.IDs.ChangeSet(c.e.Name, c.next.Revision, c.rec.Digest, c.next.Digest),
-		Index: i, Total: len(c.out.Findings),
+		ID: c.set, Index: i, Total: len(c.out.Findings),
 	}
+	d.Event.Correlation = c.story
 	d.Event.Condition = c.condition(i, f, id)
 	d.Endpoint = c.endpoint()
 	d.Observed.Uncertain = c.uncertain(f)

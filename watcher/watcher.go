@@ -95,6 +95,7 @@ type Watcher struct {
 
 	fleet    fleet
 	peers    peers
+	changes  changes
 	observer atomic.Pointer[Observer] // nil: Observer
 	custom   atomic.Pointer[custom.Set]
 	degraded atomic.Bool
