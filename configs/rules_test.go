@@ -147,12 +147,12 @@ func TestRulesAreLinted(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		told := ""
+		var told strings.Builder
 		for _, w := range c.Warnings {
-			told += w.Message
+			told.WriteString(w.Message)
 		}
-		if tt.want == "" && told != "" || !strings.Contains(told, tt.want) {
-			t.Errorf("%s: %q", name, told)
+		if tt.want == "" && told.String() != "" || !strings.Contains(told.String(), tt.want) {
+			t.Errorf("%s: %q", name, told.String())
 		}
 	}
 }

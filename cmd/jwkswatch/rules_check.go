@@ -98,7 +98,9 @@ func runRuleFile(report *ruleReport, file string, only *regexp.Regexp) error {
 		report.rules = map[string]bool{}
 	}
 	for _, r := range f.set.Rules {
-		report.rules[r.ID] = report.rules[r.ID] // known, fired or not
+		if _, known := report.rules[r.ID]; !known {
+			report.rules[r.ID] = false
+		}
 	}
 	for i := range f.tests {
 		t := &f.tests[i]

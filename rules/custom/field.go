@@ -173,9 +173,9 @@ func Details(t event.Type) map[string]Kind {
 		return out
 	}
 	st := reflect.TypeOf(d).Elem()
-	for i := range st.NumField() {
-		tag, _, _ := strings.Cut(st.Field(i).Tag.Get("json"), ",")
-		ft := st.Field(i).Type
+	for field := range st.Fields() {
+		tag, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		ft := field.Type
 		if ft.Kind() == reflect.Pointer {
 			ft = ft.Elem()
 		}
