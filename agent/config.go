@@ -39,6 +39,20 @@ func (v *Voice) ConfigChanged(ctx context.Context, at time.Time, d event.AgentCo
 	})
 }
 
+// ConfigMended tells, if a configuration was refused, that the file is good again
+// although nothing changes by it: the same mistake is news from then on.
+func (v *Voice) ConfigMended(ctx context.Context, at time.Time, trigger, digest string) error {
+	return v.record(ctx, at, nil, func(m *memory) ([]word, bool) {
+		if m.Refused == "" {
+			return nil, false
+		}
+		m.Refused = ""
+		w := changed(event.AgentConfigChangedDetails{Outcome: "applied", Trigger: trigger, DigestBefore: &digest, DigestAfter: &digest}, false)
+		w.message = "the configuration that was refused is good again ("+trigger+"): nothing changed by it"
+		return []word{w}, true
+	})
+}
+
 // changed is the word of another configuration.
 func changed(d event.AgentConfigChangedDetails, critical bool) word {
 	w := word{

@@ -49,6 +49,27 @@ func TestConfigChanged(t *testing.T) {
 	})
 }
 
+// TestWhatIsMendedMayBreakAgain holds that putting the old file back is told once,
+// and that the same mistake is news after it.
+func TestWhatIsMendedMayBreakAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *scene) {
+		s.start()
+		refused := event.AgentConfigChangedDetails{Outcome: "refused", Trigger: "file", DigestBefore: new(sum("a")), Problems: []string{"a.yaml:1:1: wrong"}}
+		for range 2 {
+			if err := s.voice.ConfigChanged(t.Context(), time.Now(), refused, false, agent.StartFacts{}); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if err := s.voice.ConfigMended(t.Context(), time.Now(), "file", sum("a")); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		s.expect("informational started", "medium config_changed refused", "low config_changed",
+			"medium config_changed refused", "low config_changed")
+	})
+}
+
 // Lists are capped, counts are not, and a message never outgrows its limit.
 func TestConfigChangedAtLarge(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *scene) {

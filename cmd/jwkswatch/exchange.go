@@ -36,6 +36,7 @@ type exchange struct {
 	path     string
 	requests chan chan control.ReloadResult
 	tried    [32]byte     // fingerprint of what was tried last
+	untold *configs.Config // in use when the first change came that is not told yet
 	unsaid   func() error // tells of a change that could not be stored yet; nil without one
 
 	mu     sync.Mutex
@@ -63,7 +64,7 @@ func (x *exchange) run(ctx context.Context) {
 			return
 		case <-ticker.C:
 			if x.unsaid != nil && x.unsaid() == nil {
-				x.unsaid = nil
+				x.unsaid, x.untold = nil, nil
 			}
 			if now, err := configs.Fingerprint(x.path); err == nil && now != x.tried {
 				x.load(ctx, byFile)
@@ -108,10 +109,16 @@ func (x *exchange) load(ctx context.Context, by string) control.ReloadResult {
 			err = needsRestart(x.path, delta.Restart)
 		} else {
 			err = x.d.adopt(ctx, next, delta, func() error {
-				x.unsaid = func() error { return x.said(ctx, by, old, next, delta) }
+				// What is not told yet is told together with this: a change that was
+				// undone meanwhile is none, one that was not must not be forgotten.
+				if x.untold == nil {
+					x.untold = old
+				}
+				from := x.untold
+				x.unsaid = func() error { return x.said(ctx, by, from, next, configs.Changes(from, next)) }
 				err := x.unsaid()
 				if err == nil {
-					x.unsaid = nil
+					x.unsaid, x.untold = nil, nil
 				}
 				return err
 			})
@@ -142,7 +149,7 @@ func (x *exchange) load(ctx context.Context, by string) control.ReloadResult {
 // said commits the event that tells of the change.
 func (x *exchange) said(ctx context.Context, by string, old, next *configs.Config, d configs.Delta) error {
 	if d.Empty() {
-		return nil
+		return x.d.voice.ConfigMended(ctx, time.Now(), by, digest(next.Digest))
 	}
 	return x.d.voice.ConfigChanged(ctx, time.Now(), event.AgentConfigChangedDetails{
 		Outcome: "applied", Trigger: by, DigestBefore: new(digest(old.Digest)), DigestAfter: new(digest(next.Digest)),
