@@ -2,6 +2,7 @@ package rules
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -234,7 +235,8 @@ func TestReasonsOfAnAddition(t *testing.T) {
 		{"the first without alg", nil, nil, []jwks.Key{with(func(k *jwks.Key) { k.Alg = "" })}, []string{newProfile, weakerProfile}, event.SeverityHigh},
 		{
 			"not the first without alg", func(m *history.Memory) { m.Rotation.Profile[0].Alg = "" }, nil,
-			[]jwks.Key{with(func(k *jwks.Key) { k.Alg = "" })}, nil, 0,
+			[]jwks.Key{with(func(k *jwks.Key) { k.Alg = "" })},
+			nil, 0,
 		},
 		{"too soon to know", func(m *history.Memory) { m.Rotation.Since = now.Add(1 - 30*day) }, nil, []jwks.Key{short}, nil, 0},
 		{"just known", func(m *history.Memory) { m.Rotation.Since = now.Add(-30 * day) }, nil, []jwks.Key{short}, []string{newProfile, weakerProfile}, event.SeverityHigh},
@@ -245,8 +247,10 @@ func TestReasonsOfAnAddition(t *testing.T) {
 		{"two reasons", quiet(90*day, 0), nil, []jwks.Key{elliptic}, []string{dormant, newProfile}, event.SeverityHigh},
 		{"a kind new to everybody", quiet(90*day, 0), nil, []jwks.Key{lattice}, []string{dormant, newProfile}, event.SeverityMedium},
 		{
-			"and two more reasons", quiet(90*day, 0), nil, []jwks.Key{lattice, lattice, lattice},
-			[]string{dormant, newProfile, rider}, event.SeverityHigh,
+			"and two more reasons", quiet(90*day, 0), nil,
+			[]jwks.Key{lattice, lattice, lattice},
+			[]string{dormant, newProfile, rider},
+			event.SeverityHigh,
 		},
 		{"at a baseline", quiet(90*day, 0), func(c *Case) { c.Baseline = "first_sight" }, []jwks.Key{elliptic}, nil, 0},
 		{"of an exchange", nil, func(c *Case) { c.Replaced = &Replaced{} }, []jwks.Key{rsaKey, rsaKey, rsaKey}, nil, 0},
@@ -315,10 +319,10 @@ func TestRemovedEarly(t *testing.T) {
 			Keys:    []jwks.Key{stays},
 			Changes: []Change{{Change: diff.Change{Kind: diff.Removed, ID: gone.ID, Material: diff.Group([]jwks.Key{gone})[0]}}},
 		}
-		code := ""
+		var code strings.Builder
 		for _, f := range removedEarly(c) {
 			d := f.Details.(*event.RotationRemovedEarlyDetails)
-			code += d.Code
+			code.WriteString(d.Code)
 			want := map[string]event.Severity{"early": 0, "perhaps_early": event.SeverityInformational, "last_of_class": event.SeverityMedium}[d.Code]
 			if f.Severity != want || len([]rune(f.Message)) > 200 {
 				t.Errorf("%s: %s, %q", tt.name, f.Severity, f.Message)
@@ -327,8 +331,8 @@ func TestRemovedEarly(t *testing.T) {
 				t.Errorf("%s: overlap of %d to %d s", tt.name, *d.OverlapMinS, *d.OverlapMaxS)
 			}
 		}
-		if code != tt.want {
-			t.Errorf("%s: %q, want %q", tt.name, code, tt.want)
+		if code.String() != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, code.String(), tt.want)
 		}
 	}
 }
