@@ -194,7 +194,7 @@ func (e *Endpoint) fields(d *decoder) []field {
 		{key: "redirects", def: "none", doc: "Which redirects are followed: none, or those that stay at scheme, host and port.", one: choiceOf(&e.Redirects, []string{"none", "same-host"})},
 		{key: "expect", doc: "What is declared of the issuer; what breaks it is unexpected.", section: e.Expect.fields()},
 		{key: "learn", def: "on", doc: "Whether habits of the issuer, such as to replace all keys at once, lower what is told.", one: choiceOf(&e.Learn, []string{"on", "off"})},
-		{key: "addresses", hint: "leave it out; one address is probed"},
+		{key: "addresses", def: "any", doc: "Whether each address of its host is asked by itself too, one more request a poll and eight addresses at most: servers behind one name may serve different sets. Not behind a proxy.", one: choiceOf(&e.Addresses, []string{"any", "each"})},
 	})
 }
 

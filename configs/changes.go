@@ -112,6 +112,7 @@ func loosened(was, is *Endpoint) []string {
 	say(len(is.TLS.Pins) > 0 && len(was.TLS.Pins) > 0 && !subset(is.TLS.Pins, was.TLS.Pins) && subset(was.TLS.Pins, is.TLS.Pins), "more pins are accepted")
 	say(len(was.TLS.CA) > 0 && len(is.TLS.CA) == 0, "its own certificate authorities are dropped, those of the system are trusted")
 	say(was.Redirects == "none" && is.Redirects != "none", "redirects are followed")
+	say(was.Addresses == "each" && is.Addresses != "each", "its addresses are no longer asked one by one")
 	say(!was.AllowPrivate && is.AllowPrivate, "allow_private is turned on")
 	say(was.Proxy == "" && is.Proxy != "", "a proxy stands before it, and its addresses are no longer guarded")
 	say(is.Interval > was.Interval, "interval is raised from %s to %s", formatDuration(was.Interval), formatDuration(is.Interval))

@@ -39,6 +39,7 @@ func TestChanges(t *testing.T) {
 		"CA rotated":       {nil, map[string]string{"ca.pem": "@client.pem"}, changed("crit")},
 		"discovery left":   {[]string{"issuer:", "jwks_uri:"}, nil, changed("crit", "its discovery document is no longer watched")},
 		"redirects":        {[]string{"tier: critical", "tier: critical, redirects: same-host"}, nil, changed("crit", "redirects are followed")},
+		"its addresses":    {[]string{"tier: critical", "tier: critical, addresses: each"}, nil, changed("crit")},
 		"allow_private":    {[]string{"tier: critical", "tier: critical, allow_private: true"}, nil, changed("crit", "allow_private is turned on")},
 		"a proxy":          {[]string{"tier: critical", "tier: critical, proxy: \"http://p:80\""}, nil, changed("crit", "a proxy stands before it, and its addresses are no longer guarded")},
 		"smaller answers":  {[]string{"tier: critical", "tier: critical, max_body: 1KiB"}, nil, changed("crit", "max_body is lowered from 4MiB to 1KiB")},

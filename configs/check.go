@@ -232,6 +232,10 @@ func (d *decoder) unique(what string, list []entry) {
 func (d *decoder) policies(c *Config) {
 	first := map[string]int{}
 	for i, e := range d.endpoints {
+		if c.Endpoints[i].Addresses == "each" && c.Endpoints[i].Proxy != "" {
+			d.source = e.source
+			d.warn(e.at["addresses"], "addresses: each does nothing behind a proxy, which chooses the address itself", "leave it out, or set proxy: none")
+		}
 		key, v, ok := e.url()
 		url := c.Endpoints[i].Issuer + c.Endpoints[i].JWKSURI
 		if !ok || url == "" {

@@ -96,6 +96,7 @@ type Endpoint struct {
 	TLS          EndpointTLS
 	AllowPrivate bool
 	Redirects    string // none or same-host
+	Addresses    string // any or each
 	Expect       Expect
 	Learn        string // on or off
 }

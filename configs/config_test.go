@@ -63,7 +63,7 @@ func TestMinimalIsFilledWithDefaults(t *testing.T) {
 		State: State{Path: "/var/lib/jwkswatch/jwkswatch.db", Retain: 400 * 24 * time.Hour},
 		Poll:  Poll{Interval: time.Minute, Timeout: 15 * time.Second, MaxBody: 4 << 20, MaxEvents: 60},
 		Endpoints: []Endpoint{{
-			Name: "corp-idp", JWKSURI: "https://login.corp.example/.well-known/jwks.json", Tier: "standard", Redirects: "none",
+			Name: "corp-idp", JWKSURI: "https://login.corp.example/.well-known/jwks.json", Tier: "standard", Redirects: "none", Addresses: "any",
 			Poll:  Poll{Interval: time.Minute, Timeout: 15 * time.Second, MaxBody: 4 << 20, MaxEvents: 60},
 			Learn: "on",
 		}},

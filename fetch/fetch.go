@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/netip"
 	"net/url"
 	"sync"
 	"time"
@@ -75,6 +76,10 @@ type Target struct {
 	// Fresh makes a connection with a full handshake for this request alone. It
 	// comes from no pool, goes into none, and looks the same to the server.
 	Fresh bool
+	// Addr is the address to ask in place of those that the name has; the zero
+	// Addr is none in particular. The guard judges it like any other, the request
+	// is as if Fresh were set, and there must be no proxy.
+	Addr netip.Addr
 
 	url    *url.URL // of a prepared target
 	wire   *url.URL // as the request line has it
@@ -154,6 +159,12 @@ func (c *Client) Get(ctx context.Context, t Target, buf []byte) (Response, error
 			return Response{}, &Error{Phase: PhaseRefused, Err: err}
 		}
 	}
+	if t.Addr.IsValid() {
+		if t.Policy.Proxy != "" {
+			return Response{}, &Error{Phase: PhaseRefused, Err: errors.New("a proxy chooses the address")}
+		}
+		t.Fresh = true // a pooled connection may be to another one
+	}
 	if t.Timeout <= 0 {
 		t.Timeout = DefaultTimeout
 	}
@@ -167,7 +178,7 @@ func (c *Client) Get(ctx context.Context, t Target, buf []byte) (Response, error
 	defer w.release()
 	var x exchange
 	x.trace.GotConn = x.connected
-	traced := httptrace.WithClientTrace(reqCtx, &x.trace)
+	traced := httptrace.WithClientTrace(towards(reqCtx, &t), &x.trace)
 	l := c.lane(t.Policy)
 	var r Response
 	err := l.ask(traced, &t, buf, &r)

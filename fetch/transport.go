@@ -171,7 +171,7 @@ func (c *Client) directDialer(p Policy) dialFunc {
 		dial = d.DialContext
 	}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		nc, err := dial(ctx, network, addr)
+		nc, err := dial(ctx, network, pin(ctx, addr))
 		if err != nil {
 			return nil, dialError(err)
 		}

@@ -28,7 +28,7 @@ type Views struct{ List []View } // by address, each once
 // View is what one address showed. Several servers may stand behind it and take
 // turns: what counts is what all its answers of a time showed between them.
 type View struct {
-	Address     string // with port
+	Address     string // with port, as an event shows it
 	Since, Last time.Time
 	Digest      [32]byte // of the last answer, as is Keys
 	Keys        int
@@ -56,13 +56,14 @@ func SplitAfter(interval, maxAge time.Duration, n int) time.Duration {
 	return max(splitLeast, splitMaxAge*maxAge, splitGrace*grace, time.Duration(splitRounds*n)*interval)
 }
 
-// Settled reports whether each address was watched for so long that what differs
-// is known.
+// Settled reports whether all addresses were watched together for so long that
+// what differs is known.
 func (v *Views) Settled(after time.Duration) bool {
 	if v == nil || len(v.List) == 0 {
 		return false
 	}
-	return !slices.ContainsFunc(v.List, func(a View) bool { return a.Last.Sub(a.Since) < after })
+	begun := slices.MaxFunc(v.List, func(a, b View) int { return a.Since.Compare(b.Since) }).Since
+	return !slices.ContainsFunc(v.List, func(a View) bool { return a.Last.Sub(begun) < after })
 }
 
 // Differ counts the keys that one address shows and another has not shown for the

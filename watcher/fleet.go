@@ -51,7 +51,8 @@ type slot struct {
 	fresh  bool     // the next poll is a second look
 
 	recent recent
-	way    *way // from the issuer to the key set; nil without discovery
+	views  *views // of single addresses; nil unless each is to be asked
+	way    *way   // from the issuer to the key set; nil without discovery
 }
 
 // shown is the part of a slot that Status reads.
@@ -144,7 +145,7 @@ func prepare(endpoints []Endpoint) ([]*Endpoint, error) {
 // same reports whether polling a is polling b: what differs at most is told in
 // events and has no part in how they come about.
 func same(a, b *Endpoint) bool {
-	return a.Interval == b.Interval && a.Tier == b.Tier && a.MaxEvents == b.MaxEvents && reflect.DeepEqual(a.Expect, b.Expect) &&
+	return a.Interval == b.Interval && a.Tier == b.Tier && a.EachAddress == b.EachAddress && a.MaxEvents == b.MaxEvents && reflect.DeepEqual(a.Expect, b.Expect) &&
 		maps.Equal(a.Compromised, b.Compromised) && sameWay(a, b)
 }
 
@@ -279,7 +280,7 @@ func (s *slot) adopt() {
 	s.changed, s.known = false, false
 	if was != nil && !sameWay(was, s.e) {
 		// A row of failures, and the way to the key set, were those of another.
-		s.good, s.way, s.recent = 0, nil, recent{}
+		s.good, s.way, s.recent, s.views = 0, nil, recent{}, nil
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.row, s.missing, s.used = nil, nil, ""

@@ -27,6 +27,7 @@ func (w *Watcher) visit(ctx context.Context, s *slot, b *body) time.Duration {
 	}
 	began := time.Now()
 	w.compare(ctx, s, b)
+	w.probe(ctx, s)
 	return max(0, next-time.Since(began))
 }
 

@@ -94,6 +94,9 @@ func (w *Watcher) answer(ctx context.Context, s *slot, l *look, resp *fetch.Resp
 		set.Body = append([]byte(nil), set.Body...) // it may lie in the worker's buffer
 	}
 	s.marked.Store(false) // before the look at the others: what comes after it marks again
+	if s.views != nil {
+		s.views.maxAge = resp.MaxAge
+	}
 	f := facts(l, resp, set)
 	o := rules.Observation{
 		At: now, Set: set, GoodInARow: int(s.good), Remote: resp.RemoteAddr, MaxAge: resp.MaxAge, Facts: f,
@@ -195,7 +198,7 @@ func (w *Watcher) step(ctx context.Context, s *slot, o rules.Observation, t *eve
 	e := s.e
 	policy := rules.Policy{
 		Endpoint: e.Name, URL: w.identity(e.Target.URL), Issuer: e.Issuer, Site: e.site, Interval: e.Interval, Tier: e.Tier,
-		Degraded: w.degraded.Load(), Group: e.Group, MaxEvents: e.MaxEvents, Expect: e.Expect, Compromised: e.Compromised,
+		Degraded: w.degraded.Load(), Group: e.Group, MaxEvents: e.MaxEvents, EachAddress: e.EachAddress, Expect: e.Expect, Compromised: e.Compromised,
 	}
 	o.Health = s.found.take()
 	stored := false
@@ -212,7 +215,7 @@ func (w *Watcher) step(ctx context.Context, s *slot, o rules.Observation, t *eve
 		if err := w.load(ctx, s, mem); err != nil {
 			return 0, err
 		}
-		o.After, o.Peers, o.Recent = s.lastGood, w.peers.seenBy(e.Name), s.recent.counts()
+		o.After, o.Peers, o.Recent, o.Views = s.lastGood, w.peers.seenBy(e.Name), s.recent.counts(), s.views.seen()
 		out := rules.Step(w.Book, mem, o, policy)
 		returned(&out, o)
 		if out.Store {

@@ -49,7 +49,10 @@ type Endpoint struct {
 	// MaxEvents is how many events an hour may be told one by one; 0 means
 	// rules.MaxEvents.
 	MaxEvents int
-	Expect    rules.Expect
+	// EachAddress has each address of the host asked by itself, one more request a
+	// poll: servers behind one name may serve different sets.
+	EachAddress bool
+	Expect      rules.Expect
 	// Compromised are thumbprints of keys of own incidents, each with what the
 	// operator says of it. It is shared and must not change.
 	Compromised map[string]string

@@ -191,9 +191,10 @@ func TestDiscoveryMovesOverTLS(t *testing.T) {
 type names struct {
 	addr string
 	mu   sync.Mutex
-	// known are the names that exist, all at 127.0.0.1; tops the domains whose
+	// known are the names that exist, at 127.0.0.1; tops the domains whose
 	// servers are told.
 	known, tops map[string]bool
+	hosts       int // addresses of each name, from 127.0.0.1 on; 0 means one
 }
 
 func serveNames(t *testing.T, tops ...string) *names {
@@ -248,7 +249,9 @@ func (n *names) answer(query []byte) []byte {
 	case !n.known[q.Name.String()]:
 		m.RCode = dnsmessage.RCodeNameError
 	case q.Type == dnsmessage.TypeA:
-		m.Answers = []dnsmessage.Resource{{Header: head, Body: &dnsmessage.AResource{A: [4]byte{127, 0, 0, 1}}}}
+		for i := range max(1, n.hosts) {
+			m.Answers = append(m.Answers, dnsmessage.Resource{Header: head, Body: &dnsmessage.AResource{A: [4]byte{127, 0, 0, byte(i + 1)}}})
+		}
 	}
 	packed, err := m.Pack()
 	if err != nil {

@@ -141,7 +141,7 @@ func endpoint(e configs.Endpoint) (watcher.Endpoint, error) {
 	}
 	return watcher.Endpoint{
 		Name: e.Name, Issuer: e.Issuer, Target: t, Interval: e.Interval, Tier: e.Tier, Owner: e.Owner, Group: e.Group, Labels: e.Labels,
-		MaxEvents: int(e.MaxEvents),
+		MaxEvents: int(e.MaxEvents), EachAddress: e.Addresses == "each",
 		Expect: rules.Expect{
 			Cadence: e.Expect.Cadence, Overlap: e.Expect.Overlap, TokenLifetime: e.Expect.TokenLifetime, MaxKeyAge: e.Expect.MaxKeyAge,
 			KeysMin: e.Expect.Keys.Min, KeysMax: e.Expect.Keys.Max, Algs: e.Expect.Algs, Thumbprints: e.Expect.Thumbprints, NoLearning: e.Learn == "off",
