@@ -76,6 +76,11 @@ type Waiting struct {
 	Low      bool          // of a habit: worth no alarm
 }
 
+// Settle ends a phase.
+func (s *Stability) Settle() {
+	s.Phase, s.Since, s.Back, s.OlderAt = Stable, time.Time{}, nil, time.Time{}
+}
+
 // Shown counts an answer of an unsteady endpoint.
 func (s *Stability) Shown(sum [32]byte, keys int) {
 	if i := slices.IndexFunc(s.Shares, func(h Share) bool { return h.Sum == sum }); i >= 0 {
