@@ -96,8 +96,8 @@ type turn struct {
 	back, gone []Change
 	olderAt    time.Time // when the set of the answer was first accepted; zero: never
 	changed    bool
-	unseen     bool      // it brings what was never seen
-	flip       bool      // it brings nothing unseen, and what it is has been before
+	unseen     bool // it brings what was never seen
+	flip       bool // it brings nothing unseen, and what it is has been before
 }
 
 func (s *step) turn(c *Case, x *answer, changes []diff.Change) *turn {
@@ -116,7 +116,7 @@ func (s *step) turn(c *Case, x *answer, changes []diff.Change) *turn {
 	}
 	known := false
 	t.olderAt, known = s.seenBefore(x.set)
-	t.flip = !t.unseen && (len(t.back) > 0 || s.m.Stability.Phase != history.Stable && (known || returns))
+	t.flip = !t.unseen && (returns || s.m.Stability.Phase != history.Stable && known)
 	return t
 }
 
@@ -131,7 +131,7 @@ func (t *turn) without(kinds ...diff.Kind) {
 func (s *step) steady(c *Case, x *answer, changes []diff.Change) (accept func(func())) {
 	t := s.turn(c, x, changes)
 	opens, slow := s.unsteady(c.At)
-	told := false
+	told, settled := false, false
 	switch {
 	case slices.ContainsFunc(t.back, func(ch Change) bool { return s.retired(ch.ID, c.At) }):
 		told = s.risen(t)
@@ -147,7 +147,7 @@ func (s *step) steady(c *Case, x *answer, changes []diff.Change) (accept func(fu
 		s.opensUnstable(c, x, slow)
 		c.Changes = nil
 	default:
-		s.doubts(t)
+		settled = s.doubts(t)
 	}
 	return func(do func()) {
 		do()
@@ -155,6 +155,9 @@ func (s *step) steady(c *Case, x *answer, changes []diff.Change) (accept func(fu
 			if sight := s.m.Sightings[ch.ID]; !told && sight != nil && !sight.Live() {
 				sight.Untold = true
 			}
+		}
+		if settled {
+			s.explained() // what the newest set has not was told when that came
 		}
 	}
 }
@@ -199,6 +202,9 @@ func (s *step) forward(t *turn) {
 		t.c.resurrection = &resurrection{changes: t.back}
 		t.without(diff.Reappeared)
 	}
+	if t.unseen {
+		st.Settled = 0 // of the rotation before
+	}
 	s.fresh(t.x)
 	if t.changed {
 		st.Newest = t.x.set.Digest
@@ -206,8 +212,8 @@ func (s *step) forward(t *turn) {
 }
 
 // doubts takes the first answers that are not the newest: a lagging node, or a
-// roll-back. Time tells which.
-func (s *step) doubts(t *turn) {
+// roll-back. Time tells which. It reports whether they are back at the newest.
+func (s *step) doubts(t *turn) (settled bool) {
 	st := &s.m.Stability
 	s.flips(t.c.At)
 	t.c.Changes = nil
@@ -220,6 +226,16 @@ func (s *step) doubts(t *turn) {
 	case t.x.set.Digest == st.Newest: // within the time of a rollout
 		st.Settled = t.c.At.Sub(st.Since)
 		st.Settle()
+		return true
+	}
+	return false
+}
+
+// explained ends that keys are gone untold: their going was told before, or is by
+// what is told now.
+func (s *step) explained() {
+	for _, sight := range s.m.Sightings {
+		sight.Untold = false
 	}
 }
 
@@ -251,7 +267,7 @@ func (s *step) count(x *answer, at time.Time) {
 	st := &s.m.Stability
 	st.Flips++
 	if !st.Last.IsZero() {
-		st.Longest = max(st.Longest, at.Sub(st.Last))
+		st.Longest = max(st.Longest, s.watched(st.Last))
 	}
 	st.Last = at
 	st.Shown(x.set.Digest, len(x.set.Keys))
@@ -329,4 +345,3 @@ func unstableDetails(st *history.Stability, seen event.Confirmation) *event.SetU
 	slices.SortStableFunc(d.Sets, func(a, b event.SetShare) int { return int(b.Answers) - int(a.Answers) })
 	return d
 }
-

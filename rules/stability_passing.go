@@ -26,6 +26,28 @@ func (s *step) calm() time.Duration {
 	return c
 }
 
+// sighted holds the clocks for the time in which there was no good poll: what
+// nobody looked for may have been there.
+func (s *step) sighted() {
+	gap := history.Span{From: s.o.After, To: s.o.At}
+	if gap.From.IsZero() || gap.To.Sub(gap.From) <= uncertainAfter*s.p.Interval {
+		return
+	}
+	if s.unstable() {
+		s.m.Stability.Missed(gap, gap.To.Add(-unstableSlow))
+		s.out.Store = true
+	}
+	for i := range s.m.Waiting {
+		s.m.Waiting[i].Due = s.m.Waiting[i].Due.Add(gap.To.Sub(gap.From))
+		s.out.Store = true
+	}
+}
+
+// watched is for how long there were good polls since.
+func (s *step) watched(since time.Time) time.Duration {
+	return s.o.At.Sub(since) - s.m.Stability.Blind(since)
+}
+
 // stabilityPassing judges what time brings: an older state that stays, a condition
 // that is over, keys that no answer of an unstable endpoint showed for long, and
 // keys that were there for a moment only.
@@ -34,7 +56,7 @@ func (s *step) stabilityPassing(x *answer) {
 	switch {
 	case st.Phase == history.Suspect && s.o.At.Sub(st.Since) >= s.settling() && s.m.Pending == nil:
 		s.settles(x)
-	case st.Phase == history.Unstable && s.o.At.Sub(st.Last) >= s.calm() && s.o.GoodInARow >= closingPolls:
+	case st.Phase == history.Unstable && s.watched(st.Last) >= s.calm() && s.o.GoodInARow >= closingPolls:
 		s.calms(x)
 	case st.Phase == history.Unstable:
 		s.missing(x, max(day, 10*s.p.Interval))
@@ -50,17 +72,14 @@ func (s *step) settles(x *answer) {
 	changes := s.backIn(x)
 	st.Settle()
 	s.out.Store = true
+	s.explained()
 	if x.set.Digest == st.Newest {
-		s.tellMissing(x, nil)
 		return
 	}
 	st.Newest = x.set.Digest
 	c := s.passingCase(x)
 	if len(changes) > 0 {
 		c.resurrection = &resurrection{olderAt: olderAt, changes: changes}
-	}
-	for _, sight := range s.m.Sightings {
-		sight.Untold = false // explained by the return
 	}
 	s.judge(c)
 }
@@ -94,7 +113,7 @@ func (s *step) calms(x *answer) {
 
 // missing tells of keys that no answer showed for so long.
 func (s *step) missing(x *answer, long time.Duration) {
-	s.tellMissing(x, func(sight *history.Sighting) bool { return s.o.At.Sub(sight.LastSeen) < long })
+	s.tellMissing(x, func(sight *history.Sighting) bool { return s.watched(sight.LastSeen) < long })
 }
 
 // tellMissing tells of removals that were not told, but for those to be spared.
@@ -148,10 +167,10 @@ func (s *step) stabilityReview() time.Time {
 	case history.Suspect:
 		sooner(st.Since.Add(s.settling()))
 	case history.Unstable:
-		sooner(st.Last.Add(s.calm()))
+		sooner(st.Last.Add(s.calm() + st.Blind(st.Last)))
 		for _, sight := range s.m.Sightings {
 			if sight.Untold && !sight.Live() {
-				sooner(sight.LastSeen.Add(max(day, 10*s.p.Interval)))
+				sooner(sight.LastSeen.Add(max(day, 10*s.p.Interval) + st.Blind(sight.LastSeen)))
 			}
 		}
 	}
