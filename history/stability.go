@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -14,6 +15,7 @@ const (
 	MaxShares       = 8
 	MaxWaiting      = 256
 	maxOpenings     = 8
+	maxGaps         = 16
 )
 
 // Phase is how steady the answers of an endpoint are.
@@ -43,6 +45,9 @@ type Stability struct {
 	Slow        bool // opened by few flips over a long time
 	Shares      []Share
 	Openings    []time.Time // of the last conditions
+	// Gaps are times in which there was no good poll, while the condition is open:
+	// its clocks stand still then.
+	Gaps []Span
 	// Settled is how long answers went to and fro after the last rotation.
 	Settled time.Duration
 }
@@ -74,6 +79,37 @@ type Waiting struct {
 	Due      time.Time
 	Min, Max time.Duration // its life
 	Low      bool          // of a habit: worth no alarm
+}
+
+// Replaced notes an exchange of all signing keys.
+func (h *Habit) Replaced(at Span) {
+	h.Replacements = last(append(h.Replacements, at), MaxReplacements)
+	h.Overlaps = 0
+}
+
+// Settle ends a phase.
+func (s *Stability) Settle() {
+	s.Phase, s.Since, s.Back, s.OlderAt, s.Gaps = Stable, time.Time{}, nil, time.Time{}, nil
+}
+
+// Missed notes a time without good polls. Of too many those that ended before are
+// forgotten, then the shortest.
+func (s *Stability) Missed(gap Span, before time.Time) {
+	s.Gaps = slices.DeleteFunc(s.Gaps, func(g Span) bool { return g.To.Before(before) })
+	if s.Gaps = append(s.Gaps, gap); len(s.Gaps) > maxGaps {
+		shortest := slices.MinFunc(s.Gaps, func(a, b Span) int { return cmp.Compare(a.To.Sub(a.From), b.To.Sub(b.From)) })
+		s.Gaps = slices.DeleteFunc(s.Gaps, func(g Span) bool { return g == shortest })
+	}
+}
+
+// Blind is how long there were no good polls since.
+func (s *Stability) Blind(since time.Time) (d time.Duration) {
+	for _, g := range s.Gaps {
+		if g.To.After(since) {
+			d += min(g.To.Sub(g.From), g.To.Sub(since))
+		}
+	}
+	return d
 }
 
 // Shown counts an answer of an unsteady endpoint.
@@ -108,7 +144,7 @@ func (s *Stability) Opened(at time.Time, within time.Duration) int {
 }
 
 func (s Stability) clone() Stability {
-	s.Back, s.Shares, s.Openings = slices.Clone(s.Back), slices.Clone(s.Shares), slices.Clone(s.Openings)
+	s.Back, s.Shares, s.Openings, s.Gaps = slices.Clone(s.Back), slices.Clone(s.Shares), slices.Clone(s.Openings), slices.Clone(s.Gaps)
 	return s
 }
 
@@ -133,6 +169,8 @@ type (
 		Shares   []shareV1 `json:"h,omitempty"`
 		Openings []int64   `json:"op,omitempty"`
 		Settled  int64     `json:"set,omitzero"`
+
+		Gaps [][2]int64 `json:"gap,omitempty"`
 	}
 	shareV1 struct {
 		Sum   []byte `json:"s"`
@@ -167,6 +205,7 @@ func packStability(s *Stability) *stabilityV1 {
 	for _, t := range s.Openings {
 		out.Openings = append(out.Openings, ms(t))
 	}
+	out.Gaps = packSpans(s.Gaps)
 	return out
 }
 
@@ -185,6 +224,7 @@ func (r *reader) stability(s *stabilityV1) Stability {
 	for _, t := range s.Openings {
 		out.Openings = append(out.Openings, when(t))
 	}
+	out.Gaps = unpackSpans(s.Gaps)
 	return out
 }
 
@@ -192,10 +232,7 @@ func packHabit(h *Habit) *habitV1 {
 	if len(h.Replacements) == 0 && len(h.Lives) == 0 && h.Overlaps == 0 {
 		return nil
 	}
-	out := &habitV1{Overlaps: h.Overlaps}
-	for _, s := range h.Replacements {
-		out.Replacements = append(out.Replacements, [2]int64{ms(s.From), ms(s.To)})
-	}
+	out := &habitV1{Overlaps: h.Overlaps, Replacements: packSpans(h.Replacements)}
 	for _, l := range h.Lives {
 		out.Lives = append(out.Lives, l.Milliseconds())
 	}
@@ -206,12 +243,25 @@ func unpackHabit(h *habitV1) Habit {
 	if h == nil {
 		return Habit{}
 	}
-	out := Habit{Overlaps: h.Overlaps}
-	for _, s := range h.Replacements {
-		out.Replacements = append(out.Replacements, Span{when(s[0]), when(s[1])})
-	}
+	out := Habit{Overlaps: h.Overlaps, Replacements: unpackSpans(h.Replacements)}
 	for _, l := range h.Lives {
 		out.Lives = append(out.Lives, time.Duration(l)*time.Millisecond)
+	}
+	return out
+}
+
+func packSpans(list []Span) [][2]int64 {
+	var out [][2]int64
+	for _, s := range list {
+		out = append(out, [2]int64{ms(s.From), ms(s.To)})
+	}
+	return out
+}
+
+func unpackSpans(list [][2]int64) []Span {
+	var out []Span
+	for _, s := range list {
+		out = append(out, Span{when(s[0]), when(s[1])})
 	}
 	return out
 }

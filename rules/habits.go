@@ -24,7 +24,7 @@ const (
 
 // habit is how an exchange of all keys lies to those before.
 type habit struct {
-	verdict string // "" for none; opens, habit, off_habit, uncertain
+	verdict string // "" for none; opens, reopens, habit, off_habit, uncertain
 	opens   *event.RotationNoOverlapDetails
 }
 
@@ -33,9 +33,8 @@ type habit struct {
 func (s *step) replacing(c *Case) {
 	h := &s.m.Habit
 	h.Replacements = slices.DeleteFunc(h.Replacements, func(r history.Span) bool { return c.At.Sub(r.To) > habitMemory })
-	before := slices.Clone(h.Replacements)
-	h.Replacements = lastOf(append(h.Replacements, history.Span{From: c.After, To: c.At}), history.MaxReplacements)
-	h.Overlaps = 0
+	before, ended := slices.Clone(h.Replacements), h.Overlaps >= overlapsEnd
+	h.Replaced(history.Span{From: c.After, To: c.At})
 	if s.p.Expect.NoLearning {
 		return
 	}
@@ -53,6 +52,9 @@ func (s *step) replacing(c *Case) {
 		c.habit.verdict = "off_habit"
 	case len(before) >= habitAfter-1 && c.At.Sub(before[0].To) >= habitSpan && steady:
 		c.habit.verdict = "opens"
+		if ended && len(before) >= habitAfter {
+			c.habit.verdict = "reopens" // who had learned to overlap is not expected to do that
+		}
 		c.habit.opens = &event.RotationNoOverlapDetails{
 			Replacements: len(before) + 1, First: event.AtOrNil(before[0].To), Last: event.AtOrNil(c.At),
 		}
@@ -81,7 +83,7 @@ func leastGap(list []history.Span, interval time.Duration) time.Duration {
 	}
 	m := median(gaps)
 	spread := time.Duration(sigma * float64(deviation(gaps, m)))
-	if float64(spread) <= habitRegular*float64(m) && m > 5*interval {
+	if float64(spread) <= habitRegular*float64(m) && m > 5*interval && !scattered(gaps, m) {
 		return m - max(3*spread, m/10, 2*interval)
 	}
 	return slices.Min(gaps) / 2
@@ -133,6 +135,17 @@ func (s *step) overlapping(c *Case) {
 	if s.m.Habit.Overlaps++; s.m.Habit.Overlaps >= overlapsEnd {
 		s.m.Habit.Overlaps = overlapsEnd
 		s.close(c, event.RotationNoOverlap)
+	}
+}
+
+// hurried counts a key that surely went too early as an exchange: verifiers fail
+// as if there had been no overlap.
+func (s *step) hurried(c *Case) {
+	if slices.ContainsFunc(s.out.Findings, func(f Finding) bool {
+		d, ok := f.Details.(*event.RotationRemovedEarlyDetails)
+		return ok && d.Code == "early"
+	}) {
+		s.m.Habit.Replaced(history.Span{From: c.After, To: c.At})
 	}
 }
 

@@ -127,6 +127,7 @@ func (s *step) resolve(first, x *answer) {
 	s.depart(c)
 	s.overlapping(c)
 	s.judge(c)
+	s.hurried(c)
 	s.learn(first, x)
 	// What only the first look showed now stands in the baseline and is lacking
 	// in the newest answer: that is a claim of its own.

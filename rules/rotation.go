@@ -53,17 +53,23 @@ func rhythmOf(m *history.Memory, p *Policy, now time.Time) (r rhythm, ok bool) {
 	gaps := gapsOf(m.Rotation.Turns)
 	r.every = median(gaps)
 	scatter := time.Duration(sigma * float64(deviation(gaps, r.every)))
-	outside := 0
-	for _, g := range gaps {
-		if g < r.every/2 || g > r.every*3/2 {
-			outside++
-		}
-	}
-	if float64(scatter) > steady*float64(r.every) || 4*outside > len(gaps) {
+	if float64(scatter) > steady*float64(r.every) || scattered(gaps, r.every) {
 		return r, false
 	}
 	r.within = max(3*scatter, r.every/10, 2*p.Interval)
 	return r, true
+}
+
+// scattered reports whether more than a quarter of the gaps are not nearly the
+// usual one: of nodes that rotate one after the other every second gap is short.
+func scattered(gaps []time.Duration, usual time.Duration) bool {
+	outside := 0
+	for _, g := range gaps {
+		if g < usual/2 || g > usual*3/2 {
+			outside++
+		}
+	}
+	return 4*outside > len(gaps)
 }
 
 func gapsOf(turns []history.Turn) []time.Duration {

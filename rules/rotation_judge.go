@@ -196,6 +196,9 @@ func completed(c *Case) []Finding {
 	for _, s := range next {
 		d.Added = append(d.Added, s.id.String())
 	}
+	if settled := c.Before.Stability.Settled; settled > 0 {
+		d.SettlingS = new(int64(settled / time.Second))
+	}
 	n := len(d.Removed)
 	d.Added, d.Removed = d.Added[:min(len(d.Added), maxThumbprints)], d.Removed[:min(n, maxThumbprints)]
 	f.Details = d

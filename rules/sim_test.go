@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"slices"
@@ -70,6 +71,9 @@ type sim struct {
 	goods    int
 	found    int // polls in a row whose discovery was good
 	look     time.Duration
+	age      time.Duration // of Cache-Control; 0: an hour, negative: none
+	stores   int           // steps that were stored
+	review   time.Time
 	pending  bool
 	accepted bool
 	findings []rules.Finding // of the last step
@@ -119,6 +123,9 @@ func (s *sim) step(o rules.Observation) []string {
 	if s.stored, err = out.Memory.Encode(); err != nil {
 		s.t.Fatal(err)
 	}
+	if s.review = out.Review; out.Store {
+		s.stores++
+	}
 	s.look, s.pending, s.accepted, s.findings = out.Look, out.Memory.Pending != nil, out.Accepted, out.Findings
 	s.all = append(s.all, out.Findings...)
 	for _, f := range out.Findings {
@@ -132,7 +139,8 @@ func (s *sim) answer(body []byte) []string {
 	s.t.Helper()
 	s.row, s.goods = 0, s.goods+1
 	set := jwks.Parse(body)
-	got := s.step(rules.Observation{Set: set, GoodInARow: s.goods, MaxAge: time.Hour, Facts: s.facts, Health: s.health})
+	age := max(0, cmp.Or(s.age, time.Hour))
+	got := s.step(rules.Observation{Set: set, GoodInARow: s.goods, MaxAge: age, Facts: s.facts, Health: s.health})
 	s.health = nil
 	if set.Usable() {
 		s.good = s.now

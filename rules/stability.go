@@ -2,7 +2,6 @@ package rules
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -78,125 +77,166 @@ func (s *step) alternates(x *answer) bool {
 	for _, ch := range changes {
 		c.Changes = append(c.Changes, Change{Change: ch, Seen: seen(x, nil)})
 	}
-	c.Seen, c.Keys = seen(x, nil), x.set.Keys
-	store := s.out.Store
-	accept := s.steady(c, x, changes)
-	tells := c.resurrection != nil
-	if !tells && s.m.Stability.Last.Sub(s.was.Stability.Last) < storeFlips && !s.was.Stability.Last.IsZero() {
-		s.m.Stability = s.was.Stability // this flip alone is not worth a write
-		s.out.Store = store
-		s.learn(x)
+	if s.o.At.Sub(s.m.Stability.Last) < storeFlips && !slices.ContainsFunc(changes, func(ch diff.Change) bool { return s.retired(ch.ID, c.At) }) {
+		s.learn(x) // one more flip is not worth a write
 		return true
 	}
+	c.Seen, c.Keys = seen(x, nil), x.set.Keys
+	accept := s.steady(c, x, changes)
 	accept(func() { s.accept(c, x.set.Keys, x) })
 	s.judge(c)
 	s.learn(x)
 	return true
 }
 
+// turn is one step as the machine of stability sees it.
+type turn struct {
+	c          *Case
+	x          *answer
+	back, gone []Change
+	olderAt    time.Time // when the set of the answer was first accepted; zero: never
+	changed    bool
+	unseen     bool // it brings what was never seen
+	flip       bool // it brings nothing unseen, and what it is has been before
+}
+
+func (s *step) turn(c *Case, x *answer, changes []diff.Change) *turn {
+	t := &turn{c: c, x: x, changed: len(changes) > 0, unseen: !s.nothingUnseen(x.set, changes)}
+	returns := false
+	for _, ch := range c.Changes {
+		switch ch.Kind {
+		case diff.Removed:
+			t.gone = append(t.gone, ch)
+		case diff.Reappeared:
+			returns = true
+			if !s.untold(ch.ID) { // else it never went, as far as was told
+				t.back = append(t.back, ch)
+			}
+		}
+	}
+	known := false
+	t.olderAt, known = s.seenBefore(x.set)
+	t.flip = !t.unseen && (returns || s.m.Stability.Phase != history.Stable && known)
+	return t
+}
+
+// without takes changes of these kinds out of the case.
+func (t *turn) without(kinds ...diff.Kind) {
+	t.c.Changes = slices.DeleteFunc(t.c.Changes, func(ch Change) bool { return slices.Contains(kinds, ch.Kind) })
+}
+
 // steady is the state machine of stability. It takes out of a case what is told by
 // a condition, or not yet, and returns what accepts the keys: what then is gone
 // untold is marked.
 func (s *step) steady(c *Case, x *answer, changes []diff.Change) (accept func(func())) {
-	st := &s.m.Stability
-	accept = func(do func()) { do() }
-	back := slices.DeleteFunc(slices.Clone(c.Changes), func(ch Change) bool { return ch.Kind != diff.Reappeared })
-	gone := slices.DeleteFunc(slices.Clone(c.Changes), func(ch Change) bool { return ch.Kind != diff.Removed })
-	back = slices.DeleteFunc(back, func(ch Change) bool { return s.untold(ch.ID) }) // never gone, as far as was told
-	olderAt, known := s.seenBefore(x.set)
-	unseen := !s.nothingUnseen(x.set, changes)
-	newest := x.set.Digest == st.Newest
-	flip := !unseen && (len(back) > 0 || st.Phase != history.Stable && (known || s.returns(c)))
-	drop := func(kinds ...diff.Kind) {
-		c.Changes = slices.DeleteFunc(c.Changes, func(ch Change) bool { return slices.Contains(kinds, ch.Kind) })
-	}
-	quietly := func(do func()) {
-		do()
-		for _, ch := range gone {
-			if sight := s.m.Sightings[ch.ID]; sight != nil && !sight.Live() {
-				sight.Untold = true
-			}
-		}
-	}
-	if slices.ContainsFunc(back, func(ch Change) bool { return s.retired(ch.ID, c.At) }) {
-		c.resurrection = &resurrection{changes: back, retired: true}
-		if known {
-			c.resurrection.olderAt = olderAt
-		}
-		drop(diff.Reappeared)
-		if !unseen {
-			drop(diff.Reappeared, diff.Removed) // explained, and nothing more to say
-		}
-		s.fresh(x)
-		if st.Phase == history.Unstable {
-			s.count(x, c.At)
-			return quietly
-		}
-		st.Phase = history.Stable
-		return accept
-	}
+	t := s.turn(c, x, changes)
 	opens, slow := s.unsteady(c.At)
+	told, settled := false, false
 	switch {
-	case st.Phase == history.Unstable && flip:
+	case slices.ContainsFunc(t.back, func(ch Change) bool { return s.retired(ch.ID, c.At) }):
+		told = s.risen(t)
+	case s.unstable() && t.flip:
 		s.count(x, c.At)
 		c.Changes = nil
-		return quietly
-	case st.Phase == history.Unstable:
-		// What was never seen is judged in full; what is gone, when no answer showed
-		// it for long.
-		st.Newest = x.set.Digest
-		drop(diff.Reappeared)
-		if c.Replaced == nil {
-			drop(diff.Removed)
-			return quietly
-		}
-		return accept
-	case !flip:
-		// Beside something new what came back is told now, and so is what came back
-		// before and was still to be decided.
-		if unseen && st.Phase == history.Suspect {
-			back = append(back, s.backIn(x)...)
-			st.Phase, st.Since, st.Back, st.OlderAt = history.Stable, time.Time{}, nil, time.Time{}
-		}
-		if len(back) > 0 {
-			c.resurrection = &resurrection{changes: back}
-			drop(diff.Reappeared)
-		}
-		s.fresh(x)
-		if len(changes) > 0 {
-			st.Newest = x.set.Digest
-		}
-		return accept
+	case s.unstable():
+		told = s.joins(t)
+	case !t.flip:
+		s.forward(t)
+		told = true
 	case opens:
 		s.opensUnstable(c, x, slow)
 		c.Changes = nil
-		return quietly
-	case st.Phase == history.Suspect && newest:
-		// Back at the newest within the time of a rollout.
-		st.Phase, st.Settled = history.Stable, c.At.Sub(st.Since)
-		s.flips(c.At)
-		c.Changes = nil
-		return quietly
-	case st.Phase == history.Suspect:
-		s.flips(c.At)
-		c.Changes = nil
-		return quietly
+	default:
+		settled = s.doubts(t)
 	}
-	st.Phase, st.Since, st.Back, st.OlderAt = history.Suspect, c.At, nil, time.Time{}
-	if known {
-		st.OlderAt = olderAt
+	return func(do func()) {
+		do()
+		for _, ch := range t.gone {
+			if sight := s.m.Sightings[ch.ID]; !told && sight != nil && !sight.Live() {
+				sight.Untold = true
+			}
+		}
+		if settled {
+			s.explained() // what the newest set has not was told when that came
+		}
 	}
-	for _, ch := range back[:min(len(back), event.MaxKeys)] {
-		st.Back = append(st.Back, ch.ID)
-	}
-	s.flips(c.At)
-	c.Changes = nil
-	return quietly
 }
 
-// returns reports whether an identity comes back, told or not.
-func (s *step) returns(c *Case) bool {
-	return slices.ContainsFunc(c.Changes, func(ch Change) bool { return ch.Kind == diff.Reappeared })
+// risen takes an answer with a key that was retired: that is told always, while
+// answers alternate too. It reports whether removals are told, or explained.
+func (s *step) risen(t *turn) (told bool) {
+	t.c.resurrection = &resurrection{changes: t.back, retired: true, olderAt: t.olderAt}
+	t.without(diff.Reappeared)
+	if !t.unseen {
+		t.without(diff.Removed) // explained by the return
+	}
+	s.fresh(t.x)
+	if s.unstable() {
+		s.count(t.x, t.c.At)
+		return false
+	}
+	s.m.Stability.Settle()
+	return true
+}
+
+// joins takes an answer of an unstable endpoint with something unseen. That is
+// judged in full; what is gone, when no answer showed it for long.
+func (s *step) joins(t *turn) (told bool) {
+	s.m.Stability.Newest = t.x.set.Digest
+	t.without(diff.Reappeared)
+	if t.c.Replaced == nil {
+		t.without(diff.Removed)
+	}
+	return t.c.Replaced != nil
+}
+
+// forward takes an answer that is a step ahead. What came back beside something
+// new is told now, and so is what came back before and was still to be decided.
+func (s *step) forward(t *turn) {
+	st := &s.m.Stability
+	if t.unseen && st.Phase == history.Suspect {
+		t.back = append(t.back, s.backIn(t.x)...)
+		st.Settle()
+	}
+	if len(t.back) > 0 {
+		t.c.resurrection = &resurrection{changes: t.back}
+		t.without(diff.Reappeared)
+	}
+	if t.unseen {
+		st.Settled = 0 // of the rotation before
+	}
+	s.fresh(t.x)
+	if t.changed {
+		st.Newest = t.x.set.Digest
+	}
+}
+
+// doubts takes the first answers that are not the newest: a lagging node, or a
+// roll-back. Time tells which. It reports whether they are back at the newest.
+func (s *step) doubts(t *turn) (settled bool) {
+	st := &s.m.Stability
+	s.flips(t.c.At)
+	t.c.Changes = nil
+	switch {
+	case st.Phase != history.Suspect:
+		st.Phase, st.Since, st.Back, st.OlderAt = history.Suspect, t.c.At, nil, t.olderAt
+		for _, ch := range t.back[:min(len(t.back), event.MaxKeys)] {
+			st.Back = append(st.Back, ch.ID)
+		}
+	case t.x.set.Digest == st.Newest: // within the time of a rollout
+		st.Settled = t.c.At.Sub(st.Since)
+		st.Settle()
+		return true
+	}
+	return false
+}
+
+// explained ends that keys are gone untold: their going was told before, or is by
+// what is told now.
+func (s *step) explained() {
+	for _, sight := range s.m.Sightings {
+		sight.Untold = false
+	}
 }
 
 func (s *step) untold(id jwks.Identity) bool {
@@ -227,7 +267,7 @@ func (s *step) count(x *answer, at time.Time) {
 	st := &s.m.Stability
 	st.Flips++
 	if !st.Last.IsZero() {
-		st.Longest = max(st.Longest, at.Sub(st.Last))
+		st.Longest = max(st.Longest, s.watched(st.Last))
 	}
 	st.Last = at
 	st.Shown(x.set.Digest, len(x.set.Keys))
@@ -304,151 +344,4 @@ func unstableDetails(st *history.Stability, seen event.Confirmation) *event.SetU
 	}
 	slices.SortStableFunc(d.Sets, func(a, b event.SetShare) int { return int(b.Answers) - int(a.Answers) })
 	return d
-}
-
-// calm is how long the condition stays open without a flip.
-func (s *step) calm() time.Duration {
-	st := &s.m.Stability
-	if st.Slow {
-		return unstableSlow
-	}
-	c := min(max(10*st.Longest, unstableLeast), unstableMost)
-	for _, t := range st.Openings[:max(0, len(st.Openings)-1)] {
-		if st.Since.Sub(t) <= flipsOver {
-			c = min(2*c, unstableMost)
-		}
-	}
-	return c
-}
-
-// stabilityPassing judges what time brings: an older state that stays, a condition
-// that is over, keys that no answer of an unstable endpoint showed for long, and
-// keys that were there for a moment only.
-func (s *step) stabilityPassing(x *answer) {
-	st := &s.m.Stability
-	switch {
-	case st.Phase == history.Suspect && s.o.At.Sub(st.Since) >= s.settling() && s.m.Pending == nil:
-		s.settles(x)
-	case st.Phase == history.Unstable && s.o.At.Sub(st.Last) >= s.calm() && s.o.GoodInARow >= closingPolls:
-		s.calms(x)
-	case st.Phase == history.Unstable:
-		s.missing(x, max(day, 10*s.p.Interval))
-	}
-	s.moments(x)
-}
-
-// settles ends the phase Suspect: either the newest set is back, or the older one
-// stays.
-func (s *step) settles(x *answer) {
-	st := &s.m.Stability
-	back, olderAt := st.Back, st.OlderAt
-	st.Phase, st.Since, st.Back, st.OlderAt = history.Stable, time.Time{}, nil, time.Time{}
-	s.out.Store = true
-	if x.set.Digest == st.Newest {
-		s.tellMissing(x, nil)
-		return
-	}
-	st.Newest = x.set.Digest
-	c := s.passingCase(x)
-	st.Back = back
-	if changes := s.backIn(x); len(changes) > 0 {
-		c.resurrection = &resurrection{olderAt: olderAt, changes: changes}
-	}
-	st.Back = nil
-	for _, sight := range s.m.Sightings {
-		sight.Untold = false // explained by the return
-	}
-	s.judge(c)
-}
-
-// backIn are the keys of the answer that came back when the phase Suspect began.
-func (s *step) backIn(x *answer) []Change {
-	var out []Change
-	for _, m := range diff.Group(x.set.Keys) {
-		if slices.Contains(s.m.Stability.Back, m.ID) {
-			out = append(out, Change{Change: diff.Change{Kind: diff.Reappeared, ID: m.ID, Material: m}, Seen: seen(x, nil)})
-		}
-	}
-	return out
-}
-
-// calms closes the condition.
-func (s *step) calms(x *answer) {
-	st := &s.m.Stability
-	st.Phase, st.Since, st.Newest = history.Stable, time.Time{}, x.set.Digest
-	c := s.passingCase(x)
-	if open := s.open(event.SetUnstable); open != nil {
-		// Structs of texts and numbers always encode.
-		open.Details, _ = json.Marshal(unstableDetails(st, c.Seen))
-		s.close(c, event.SetUnstable)
-	}
-	s.out.Store = true
-	s.judge(c)
-	s.tellMissing(x, nil)
-}
-
-// missing tells of keys that no answer showed for so long.
-func (s *step) missing(x *answer, long time.Duration) {
-	s.tellMissing(x, func(sight *history.Sighting) bool { return s.o.At.Sub(sight.LastSeen) < long })
-}
-
-// tellMissing tells of removals that were not told, but for those to be spared.
-func (s *step) tellMissing(x *answer, spare func(*history.Sighting) bool) {
-	var c *Case
-	var gone []*history.Sighting
-	for _, sight := range s.m.Sightings {
-		if sight.Untold && !sight.Live() && (spare == nil || !spare(sight)) {
-			gone = append(gone, sight)
-		}
-	}
-	slices.SortFunc(gone, func(a, b *history.Sighting) int {
-		return a.GoneBy.Compare(b.GoneBy)*2 + slices.Compare(a.Key.ID.Sum[:], b.Key.ID.Sum[:])
-	})
-	for _, sight := range gone {
-		if c == nil {
-			c = s.passingCase(x)
-		}
-		sight.Untold = false
-		m := diff.Group([]jwks.Key{sight.Key})[0]
-		c.Changes = append(c.Changes, Change{
-			Change: diff.Change{Kind: diff.Removed, ID: m.ID, Material: m, Was: &m},
-			Seen:   c.Seen, When: When{sight.LastSeen, s.o.At},
-		})
-	}
-	if c != nil {
-		s.out.Store = true
-		s.judge(c)
-	}
-}
-
-// passingCase is a case about what an answer does not change.
-func (s *step) passingCase(x *answer) *Case {
-	c := s.newCase(x)
-	c.aside = true
-	c.When = When{s.o.After, s.o.At}
-	c.Seen = event.Confirmation{Attempts: 1, Agreed: 1, Addresses: addresses(x)}
-	return c
-}
-
-// stabilityReview is when time alone will bring something.
-func (s *step) stabilityReview() time.Time {
-	st := &s.m.Stability
-	next := s.momentsReview()
-	sooner := func(t time.Time) {
-		if next.IsZero() || t.Before(next) {
-			next = t
-		}
-	}
-	switch st.Phase {
-	case history.Suspect:
-		sooner(st.Since.Add(s.settling()))
-	case history.Unstable:
-		sooner(st.Last.Add(s.calm()))
-		for _, sight := range s.m.Sightings {
-			if sight.Untold && !sight.Live() {
-				sooner(sight.LastSeen.Add(max(day, 10*s.p.Interval)))
-			}
-		}
-	}
-	return next
 }

@@ -83,6 +83,9 @@ func Step(book []Rule, before *history.Memory, o Observation, p Policy) Outcome 
 		s.failed()
 	} else {
 		x := s.answer(o.Set, o.Facts, o.At, o.After, o.Remote)
+		if x.valid() {
+			s.sighted()
+		}
 		s.recovered(x)
 		s.undiscovered(x)
 		s.answered(x)
