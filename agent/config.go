@@ -48,7 +48,7 @@ func (v *Voice) ConfigMended(ctx context.Context, at time.Time, trigger, digest 
 		}
 		m.Refused = ""
 		w := changed(event.AgentConfigChangedDetails{Outcome: "applied", Trigger: trigger, DigestBefore: &digest, DigestAfter: &digest}, false)
-		w.message = "the configuration that was refused is good again ("+trigger+"): nothing changed by it"
+		w.message = "the configuration that was refused is good again (" + trigger + "): nothing changed by it"
 		return []word{w}, true
 	})
 }

@@ -22,6 +22,8 @@ type memory struct {
 	// Refused is the SHA-256 of the reasons of the last configuration that was
 	// refused: it is told once, however often the file is looked at.
 	Refused string `json:"refused,omitempty"`
+	// Approvals are the announced changes that were told of.
+	Approvals map[string]approved `json:"approvals,omitempty"`
 }
 
 type runState struct {
@@ -59,6 +61,7 @@ func decodeMemory(b []byte) (*memory, error) {
 // hold a whole fleet and is cloned several times a tick: see own.
 func (m *memory) clone() *memory {
 	c := *m
+	c.Approvals = maps.Clone(m.Approvals)
 	if m.Run != nil {
 		c.Run = new(*m.Run)
 	}

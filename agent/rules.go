@@ -37,6 +37,12 @@ func ruleOf(w *word) event.Rule {
 		r.Title, r.Severity = "A configuration was refused", event.SeverityMedium
 	case "agent-degraded":
 		r.Title, r.Severity = "The agent itself is in trouble", event.SeverityHigh
+	case "approval-granted":
+		r.Title, r.Severity = "A change was announced or accepted", event.SeverityLow
+	case "approval-revoked":
+		r.Title, r.Severity = "An announced change was taken back", event.SeverityLow
+	case "approval-expired":
+		r.Title, r.Severity = "The time of an announced change is over", event.SeverityLow
 	case "agent-gap":
 		r.Title, r.Severity = "Endpoints were not seen for longer than their limit", event.SeverityMedium
 	}

@@ -207,7 +207,7 @@ func pool(f *field) (good, bad []string) {
 	case "thumbprints":
 		return []string{"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"}, []string{"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9X", "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs=", "NzbLsXh8uDCcd+6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", ""}
 	case "files":
-		return []string{"rules.d/corp.yaml", "rules.d/*.yaml"}, []string{"", "a\nb", "a\x00b"}
+		return []string{"none.d/*.yaml", "none/?.yaml"}, []string{"", "a\nb", "a\x00b"}
 	case "retain":
 		return []string{"1d", "400d", "24h", "9999d23h", "1440m", "86400s"}, []string{"23h", "1439m", "0d", "1.5d", "10000d", "1w", "1d24h"}
 	case "path", "credentials_file", "nkey_file", "password_file":

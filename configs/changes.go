@@ -151,6 +151,7 @@ func (d *Delta) settings(old, new *Config) {
 		"state.retain":       old.State.Retain != new.State.Retain,
 		"observer.vantage":   old.Observer.Vantage != new.Observer.Vantage,
 		"observer.heartbeat": old.Observer.Heartbeat != new.Observer.Heartbeat,
+		"approvals":          !slices.Equal(old.Approvals.List, new.Approvals.List),
 		"rules":              old.Rules.Set.Digest() != new.Rules.Set.Digest(),
 	}, map[string]bool{
 		"state.path":    old.State.Path != new.State.Path,

@@ -41,6 +41,7 @@ func (d *decoder) config(c *Config, root *yaml.Node) {
 	d.included(c)
 	d.book(c)
 	d.complete(c, root, at, before)
+	d.approvals(c)
 }
 
 func (d *decoder) endpoint(e *Endpoint, n *yaml.Node) {

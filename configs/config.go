@@ -33,6 +33,7 @@ type Config struct {
 	Sinks     []Sink     // at least one, in the same order
 	Web       *Web       // nil for no listener
 	Rules     Rules
+	Approvals Approvals
 	Observer  Observer
 
 	// Digest is SHA-256 over Effective, so it does not depend on comments, on

@@ -18,6 +18,7 @@ type decoder struct {
 	reads            map[string]read
 	includes         []include
 	ruleFiles        []include
+	approvalFiles    []include
 	errs, warnings   []Problem
 	endpoints, sinks []entry // for the checks between them
 

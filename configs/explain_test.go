@@ -48,7 +48,7 @@ func TestExplainCoversTheEffectiveConfiguration(t *testing.T) {
 			lines++
 		}
 	}
-	const lists = 4 // pins, algs, thumbprints and files of rules: a list is one value
+	const lists = 5 // pins, algs, thumbprints, files of rules and of approvals: a list is one value
 	if got := len(c.Explain()); got != lines+lists {
 		t.Errorf("%d values are explained, %d are effective", got, lines+lists)
 	}

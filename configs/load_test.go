@@ -234,7 +234,7 @@ func TestInitLoads(t *testing.T) {
 	files := map[string]string{
 		"example-ca.pem": "@ca.pem", "example-client.pem": "@client.pem", "example-client.key": "@client.key",
 		"web.pem": "@client.pem", "web.key": "@client.key", "web.token": webToken,
-		"rules.d/x.yaml": "version: 1\nrules: []\n", "endpoints.d/x.yaml": "endpoints: [{ name: other, issuer: https://b.example }]\n",
+		"rules.d/x.yaml": "version: 1\nrules: []\n", "approvals.d/x.yaml": "version: 1\napprovals: []\n", "endpoints.d/x.yaml": "endpoints: [{ name: other, issuer: https://b.example }]\n",
 	}
 	c, err := Parse("x.yaml", all.Bytes(), worldOf(files))
 	if err != nil || len(c.Warnings) > 0 {

@@ -29,7 +29,7 @@ func worldOf(more map[string]string) Options {
 	files := map[string]string{
 		"conf/secret": canary + "\r\n", "conf/large": strings.Repeat("x", MaxExpansion+1), "conf/full": strings.Repeat("y", MaxExpansion),
 		"conf/multiline": canary + "-and-more\nline", "/run/secrets/token": canary + "\n", "conf/empty": "\n",
-		"conf/rules.d/corp.yaml": "version: 1\nrules: []\n", "conf/spaced": canary + " 0123456789", "conf/token": webToken + "\n", "conf/webtoken": webToken,
+		"conf/rules.d/corp.yaml": "version: 1\nrules: []\n", "conf/approvals.d/x.yaml": "version: 1\napprovals: []\n", "conf/spaced": canary + " 0123456789", "conf/token": webToken + "\n", "conf/webtoken": webToken,
 		"conf/12": webToken, // a plain scalar that is a file name too
 	}
 	for name, text := range pems() {

@@ -53,6 +53,7 @@ func (m *Memory) Encode() ([]byte, error) {
 	out.Pending, out.Learned, out.Shown = packPending(m.Pending), packLearned(&m.Learned), ms(m.Shown)
 	out.Flood = m.Flood.pack()
 	out.Stability, out.Habit, out.Waiting = packStability(&m.Stability), packHabit(&m.Habit), packWaiting(m.Waiting)
+	out.Approved = packApproved(m.Approved)
 	out.Rotation = m.Rotation.pack()
 	return json.Marshal(out)
 }
@@ -101,6 +102,7 @@ func Decode(b []byte) (*Memory, error) {
 	m.Pending, m.Learned, m.Shown = r.pending(in.Pending), unpackLearned(in.Learned), when(in.Shown)
 	m.Flood = in.Flood.unpack()
 	m.Stability, m.Habit, m.Waiting = r.stability(in.Stability), unpackHabit(in.Habit), r.waiting(in.Waiting)
+	m.Approved = unpackApproved(in.Approved)
 	m.Rotation = in.Rotation.unpack()
 	if r.err != nil {
 		return nil, r.err

@@ -52,6 +52,7 @@ type Memory struct {
 	Stability  Stability
 	Habit      Habit
 	Waiting    []Waiting
+	Approved   []Approved
 	Rotation   Rotation
 	// Shown is the last good poll that showed keys, while the answers since
 	// hold none; else zero. The polls between were good, and showed nothing.
@@ -181,6 +182,7 @@ func (m *Memory) Clone() *Memory {
 	c.Learned = m.Learned.Clone()
 	c.Flood.Withheld = slices.Clone(m.Flood.Withheld)
 	c.Stability, c.Habit, c.Waiting = m.Stability.clone(), m.Habit.clone(), slices.Clone(m.Waiting)
+	c.Approved = slices.Clone(m.Approved)
 	c.Rotation = m.Rotation.Clone()
 	return &c
 }

@@ -24,6 +24,7 @@ type (
 		Stability  *stabilityV1  `json:"stab,omitempty"`
 		Habit      *habitV1      `json:"habit,omitempty"`
 		Waiting    []waitingV1   `json:"wait,omitempty"`
+		Approved   []approvedV1  `json:"appr,omitempty"`
 		Rotation   *rotationV1   `json:"rot,omitempty"`
 	}
 	keyV1 struct {

@@ -1,11 +1,207 @@
 package rules
 
-import "time"
+import (
+	"slices"
+	"time"
 
-func (s *step) declaredPassing(*answer) {}
+	"github.com/jwkswatch/jwkswatch/diff"
+	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/history"
+	"github.com/jwkswatch/jwkswatch/jwks"
+)
 
-func (s *step) declaredReview() time.Time { return time.Time{} }
+// approvable reports whether an approval by thumbprint may lower findings of the
+// type. Exchanged, private and weak keys are never a plan.
+func approvable(t event.Type) bool {
+	switch t {
+	case event.KeyAdded, event.KeyRemoved, event.KeyRelabelled, event.KeyReappeared, event.SetReplaced,
+		event.RotationOffCadence, event.RotationRemovedEarly:
+		return true
+	}
+	return false
+}
 
-// declared holds findings against windows and approvals. It is the last word on
+// covers reports whether the approval is for the key, at the time: it pins the
+// kid, alg and use that it names.
+func (a *Approval) covers(k *jwks.Key, at time.Time) bool {
+	return k.ID.Kind == jwks.Thumbprint && k.ID.String() == a.Thumbprint && !at.Before(a.From) && at.Before(a.Until) &&
+		(a.Kid == "" || a.Kid == k.Kid) && (a.Alg == "" || a.Alg == k.Alg) && (a.Use == "" || a.Use == k.Use)
+}
+
+// approval finds the one that covers the key.
+func (p *Policy) approval(k *jwks.Key, at time.Time) *Approval {
+	for i := range p.Approvals {
+		if p.Approvals[i].covers(k, at) {
+			return &p.Approvals[i]
+		}
+	}
+	return nil
+}
+
+// declared holds findings against what was announced. It is the last word on
 // their severity but for the operator's own rules.
-func declared(*Case, []Finding) {}
+func declared(c *Case, list []Finding) {
+	for i := range list {
+		f := &list[i]
+		if f.Closing || !approvable(f.Type) {
+			continue
+		}
+		if a := c.announced(f); a != nil {
+			f.expected(a)
+		}
+	}
+}
+
+// announced is the approval of what the finding is about; of a finding about
+// several keys each must have one.
+func (c *Case) announced(f *Finding) *Approval {
+	var keys []*jwks.Key
+	switch {
+	case f.Type == event.SetReplaced, f.Type == event.RotationOffCadence:
+		for i := range c.Changes {
+			if ch := &c.Changes[i]; ch.Kind == diff.Added && ch.Material.In(jwks.ClassSignature) {
+				keys = append(keys, ch.Material.Key())
+			}
+		}
+	case f.Key != nil:
+		keys = append(keys, &f.Key.Key)
+	default:
+		for i := range f.Keys {
+			keys = append(keys, &f.Keys[i].Key)
+		}
+	}
+	var found *Approval
+	for _, k := range keys {
+		a := c.Policy.approval(k, f.At)
+		if a == nil {
+			return nil
+		}
+		found = a
+	}
+	return found
+}
+
+// expected lowers the finding to what was announced.
+func (f *Finding) expected(a *Approval) {
+	f.Verdict = event.Expected
+	f.because("approved")
+	if f.Severity == event.SeverityInformational {
+		return
+	}
+	f.Severity = event.SeverityInformational
+	f.Adjusted = append(f.Adjusted, event.Adjustment{
+		Rule: f.Rule.ID, Kind: "approval", To: f.Severity, Reason: event.Text(a.Reason), By: event.TextOrNil(a.By), Expires: event.AtOrNil(a.Until),
+	})
+}
+
+// approvedChange tells of each change that was announced.
+func approvedChange(c *Case) []Finding {
+	var out []Finding
+	for i := range c.Changes {
+		ch := &c.Changes[i]
+		what, verb := event.KeyAdded, "came"
+		switch ch.Kind {
+		case diff.Added:
+		case diff.Removed:
+			what, verb = event.KeyRemoved, "went"
+		case diff.Relabelled:
+			what, verb = event.KeyRelabelled, "has another kid"
+		default:
+			continue
+		}
+		a := c.Policy.approval(ch.Material.Key(), ch.or(c.When).At)
+		if a == nil {
+			continue
+		}
+		f := Finding{
+			When: ch.or(c.When), Confirmed: ch.Seen.Agreed > 1,
+			Details: &event.RotationApprovedChangeDetails{
+				Approval: a.ID, Change: string(what), By: event.Text(a.By), Reason: event.Text(a.Reason), Confirmation: ch.Seen,
+			},
+		}
+		f.Key = new(c.fact(*ch.Material.Key(), f.When))
+		f.Message = c.message(&f, "announced key", verb, "as approved")
+		out = append(out, f)
+	}
+	return out
+}
+
+func rotationMissed(c *Case) []Finding {
+	var out []Finding
+	for _, a := range c.missed {
+		f := Finding{Details: &event.RotationMissedDetails{
+			Code: "approval", Approval: new(a.ID), Thumbprint: event.TextOrNil(a.Thumbprint), Until: event.AtOrNil(a.Until),
+		}}
+		f.Message = c.message(&f, "", "an announced change did not come until "+clock(a.Until), "ask who announced it, and whether it was they")
+		out = append(out, f)
+	}
+	return out
+}
+
+// declaredPassing remembers which announced changes came, and tells of those that
+// did not.
+func (s *step) declaredPassing(x *answer) {
+	var missed []Approval
+	list := slices.DeleteFunc(slices.Clone(s.m.Approved), func(a history.Approved) bool {
+		return !slices.ContainsFunc(s.p.Approvals, func(p Approval) bool { return p.ID == a.ID }) // revoked
+	})
+	for _, p := range s.p.Approvals {
+		i := slices.IndexFunc(list, func(a history.Approved) bool { return a.ID == p.ID })
+		active := !s.o.At.Before(p.From) && s.o.At.Before(p.Until)
+		if i < 0 {
+			// One that was over before anybody knew of it says nothing.
+			if active && len(list) < history.MaxApproved {
+				list = append(list, history.Approved{ID: p.ID, Until: p.Until})
+				i = len(list) - 1
+			} else {
+				continue
+			}
+		}
+		a := &list[i]
+		a.Until = p.Until
+		if active && !a.Used && s.came(&p) {
+			a.Used = true
+		}
+		if !s.o.At.Before(p.Until) && !a.Used && !a.Told {
+			a.Told = true
+			missed = append(missed, p)
+		}
+	}
+	if len(list) == 0 {
+		list = nil
+	}
+	if !slices.Equal(list, s.m.Approved) {
+		s.m.Approved, s.out.Store = list, true
+	}
+	if len(missed) > 0 {
+		c := s.passingCase(x)
+		c.missed = missed
+		s.judge(c)
+	}
+}
+
+// came reports whether the key of the approval changed at the endpoint in its
+// time.
+func (s *step) came(a *Approval) bool {
+	for id, sight := range s.m.Sightings {
+		if id.Kind == jwks.Thumbprint && id.String() == a.Thumbprint {
+			changed := sight.FirstSeen
+			if !sight.Live() {
+				changed = sight.GoneBy
+			}
+			return !changed.Before(a.From) && !sight.FirstAfter.IsZero() || !sight.Live() && !sight.GoneBy.Before(a.From)
+		}
+	}
+	return false
+}
+
+// declaredReview is when an announced change will be missed.
+func (s *step) declaredReview() time.Time {
+	var next time.Time
+	for _, a := range s.m.Approved {
+		if !a.Used && !a.Told && (next.IsZero() || a.Until.Before(next)) {
+			next = a.Until
+		}
+	}
+	return next
+}

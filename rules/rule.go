@@ -97,6 +97,7 @@ type Case struct {
 	moments      []history.Waiting         // keys that were there for a moment
 	habit        habit
 
+	missed        []Approval                  // announced changes that did not come
 	noise         *event.EndpointNoisyDetails // of what is withheld, to be told
 	noiseSeverity event.Severity
 

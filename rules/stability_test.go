@@ -346,4 +346,3 @@ func TestNothingIsRemovedEarlyOnTheFirstDay(t *testing.T) {
 		}
 	}
 }
-

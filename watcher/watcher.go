@@ -53,6 +53,8 @@ type Endpoint struct {
 	// poll: servers behind one name may serve different sets.
 	EachAddress bool
 	Expect      rules.Expect
+	// Approvals are the changes that were announced for it.
+	Approvals []rules.Approval
 	// Compromised are thumbprints of keys of own incidents, each with what the
 	// operator says of it. It is shared and must not change.
 	Compromised map[string]string

@@ -43,7 +43,7 @@ type daemon struct {
 func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log zerolog.Logger, systemd notifier) (*daemon, error) {
 	in := db.Installation()
 	ids := event.Identifier{Key: in.Key, Epoch: in.Epoch}
-	list, err := endpoints(c.Endpoints)
+	list, err := endpoints(c)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,26 @@ func (d *daemon) listen() error {
 
 // begin says that the agent watches from now on.
 func (d *daemon) begin(ctx context.Context, c *configs.Config) error {
-	return d.voice.Start(ctx, time.Now(), coverage(c))
+	if err := d.voice.Start(ctx, time.Now(), coverage(c)); err != nil {
+		return err
+	}
+	return d.voice.Approvals(ctx, time.Now(), announced(c))
+}
+
+// announced are the changes that the configuration announces.
+func announced(c *configs.Config) []agent.Approval {
+	critical := map[string]bool{}
+	for _, e := range c.Endpoints {
+		critical[e.Name] = e.Tier == "critical"
+	}
+	var out []agent.Approval
+	for _, a := range c.Approvals.List {
+		out = append(out, agent.Approval{Critical: critical[a.Endpoint], Details: event.ApprovalDetails{
+			ID: a.ID, Endpoint: a.Endpoint, Thumbprint: new(a.Thumbprint), Kid: event.TextOrNil(a.Kid), Alg: event.TextOrNil(a.Alg), Use: event.TextOrNil(a.Use),
+			Reason: event.Text(a.Reason), By: event.Text(a.By), From: event.AtOrNil(a.From), Until: event.AtOrNil(a.Until), Source: "file",
+		}})
+	}
+	return out
 }
 
 // coverage is what is watched.
@@ -178,7 +197,7 @@ func (d *daemon) end(cause error) error {
 // changed. The word of the change is said before a sink goes: who takes the
 // sink away must not take the word with it.
 func (d *daemon) adopt(ctx context.Context, c *configs.Config, delta configs.Delta, say func() error) error {
-	list, err := endpoints(c.Endpoints)
+	list, err := endpoints(c)
 	if err != nil {
 		return err
 	}

@@ -35,9 +35,9 @@ type exchange struct {
 	d        *daemon
 	path     string
 	requests chan chan control.ReloadResult
-	tried    [32]byte     // fingerprint of what was tried last
-	untold *configs.Config // in use when the first change came that is not told yet
-	unsaid   func() error // tells of a change that could not be stored yet; nil without one
+	tried    [32]byte        // fingerprint of what was tried last
+	untold   *configs.Config // in use when the first change came that is not told yet
+	unsaid   func() error    // tells of a change that could not be stored yet; nil without one
 
 	mu     sync.Mutex
 	config *configs.Config // in use
@@ -66,6 +66,7 @@ func (x *exchange) run(ctx context.Context) {
 			if x.unsaid != nil && x.unsaid() == nil {
 				x.unsaid, x.untold = nil, nil
 			}
+			x.approvals(ctx)
 			if now, err := configs.Fingerprint(x.path); err == nil && now != x.tried {
 				x.load(ctx, byFile)
 			}
@@ -74,6 +75,13 @@ func (x *exchange) run(ctx context.Context) {
 		case answer := <-x.requests:
 			answer <- x.load(ctx, byCommand)
 		}
+	}
+}
+
+// approvals tells of announced changes that came, went or ended.
+func (x *exchange) approvals(ctx context.Context) {
+	if err := x.d.voice.Approvals(ctx, time.Now(), announced(x.current())); err != nil {
+		x.d.log.Error().Err(err).Msg("what became of approvals is not stored; it is tried again")
 	}
 }
 
@@ -142,6 +150,7 @@ func (x *exchange) load(ctx context.Context, by string) control.ReloadResult {
 	}
 	x.counts.Loaded, x.counts.Failed = time.Now(), false
 	x.mu.Unlock()
+	x.approvals(ctx)
 	x.d.log.Info().Str("by", by).Str("outcome", r.Outcome).Str("config_digest", r.Digest).Msg("configuration loaded again")
 	return r
 }

@@ -107,10 +107,17 @@ func (l library) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func endpoints(list []configs.Endpoint) ([]watcher.Endpoint, error) {
+func endpoints(c *configs.Config) ([]watcher.Endpoint, error) {
 	var out []watcher.Endpoint
-	for _, e := range list {
+	for _, e := range c.Endpoints {
 		w, err := endpoint(e)
+		for _, a := range c.Approvals.List {
+			if a.Endpoint == e.Name {
+				w.Approvals = append(w.Approvals, rules.Approval{
+					ID: a.ID, Thumbprint: a.Thumbprint, Kid: a.Kid, Alg: a.Alg, Use: a.Use, From: a.From, Until: a.Until, Reason: a.Reason, By: a.By,
+				})
+			}
+		}
 		if err != nil {
 			return nil, fmt.Errorf("endpoint %s: %w", e.Name, err)
 		}
