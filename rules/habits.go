@@ -42,7 +42,7 @@ func (s *step) replacing(c *Case) {
 		c.habit.verdict = "uncertain"
 		return
 	}
-	steady := s.inProfile(c) && !transportNovel(c) && !s.moves(c)
+	steady := s.inProfile(c) && !transportNovel(c) && !newWay(c) && !s.moves(c)
 	open := s.open(event.RotationNoOverlap) != nil
 	switch {
 	case open && len(before) > 0 && steady && c.At.Sub(before[len(before)-1].From) >= leastGap(before, s.p.Interval):
@@ -113,6 +113,14 @@ func (s *step) inProfile(c *Case) bool {
 		}
 	}
 	return true
+}
+
+// newWay reports whether a certificate that was never seen came with the exchange,
+// or within an hour before: who takes over an issuer has a new one.
+func newWay(c *Case) bool {
+	l := &c.Before.Learned
+	return slices.ContainsFunc(c.looks, func(a *answer) bool { return a.facts != nil && newLeaf(l, a.facts) }) ||
+		slices.ContainsFunc(l.SPKIs, func(v history.Value) bool { return v.First.After(c.Before.Baseline) && c.At.Sub(v.First) <= besides })
 }
 
 func kind(k *jwks.Key) string { return history.FlawID(k.Kty, k.Crv, fmt.Sprint(k.Bits), k.Alg) }

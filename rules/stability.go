@@ -135,6 +135,7 @@ func (s *step) steady(c *Case, x *answer, changes []diff.Change) (accept func(fu
 	switch {
 	case slices.ContainsFunc(t.back, func(ch Change) bool { return s.retired(ch.ID, c.At) }):
 		told = s.risen(t)
+		settled = told // the return explains what went before
 	case s.unstable() && t.flip:
 		s.count(x, c.At)
 		c.Changes = nil
@@ -157,7 +158,7 @@ func (s *step) steady(c *Case, x *answer, changes []diff.Change) (accept func(fu
 			}
 		}
 		if settled {
-			s.explained() // what the newest set has not was told when that came
+			s.explained()
 		}
 	}
 }
@@ -197,6 +198,7 @@ func (s *step) forward(t *turn) {
 	if t.unseen && st.Phase == history.Suspect {
 		t.back = append(t.back, s.backIn(t.x)...)
 		st.Settle()
+		s.leaves(t)
 	}
 	if len(t.back) > 0 {
 		t.c.resurrection = &resurrection{changes: t.back}
@@ -211,8 +213,28 @@ func (s *step) forward(t *turn) {
 	}
 }
 
+// leaves adds the keys that went when the phase Suspect began: what comes now has
+// them no more.
+func (s *step) leaves(t *turn) {
+	here := identities(t.x.set.Keys)
+	for _, k := range s.family() {
+		if sight := s.m.Sightings[k.ID]; !here[k.ID] {
+			sight.Untold = false
+			t.c.Changes = append(t.c.Changes, removed(sight, Change{Seen: seen(t.x, nil), When: When{sight.LastSeen, t.c.At}}))
+		}
+	}
+}
+
+// removed is the removal of a key that went before.
+func removed(sight *history.Sighting, ch Change) Change {
+	m := diff.Group([]jwks.Key{sight.Key})[0]
+	ch.Change = diff.Change{Kind: diff.Removed, ID: m.ID, Material: m, Was: &m}
+	return ch
+}
+
 // doubts takes the first answers that are not the newest: a lagging node, or a
-// roll-back. Time tells which. It reports whether they are back at the newest.
+// roll-back. Time tells which. It reports whether they are back
+// at the newest: what that has not was told when it came.
 func (s *step) doubts(t *turn) (settled bool) {
 	st := &s.m.Stability
 	s.flips(t.c.At)

@@ -8,7 +8,6 @@ import (
 	"github.com/jwkswatch/jwkswatch/diff"
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/history"
-	"github.com/jwkswatch/jwkswatch/jwks"
 )
 
 // calm is how long the condition stays open without a flip.
@@ -133,11 +132,7 @@ func (s *step) tellMissing(x *answer, spare func(*history.Sighting) bool) {
 			c = s.passingCase(x)
 		}
 		sight.Untold = false
-		m := diff.Group([]jwks.Key{sight.Key})[0]
-		c.Changes = append(c.Changes, Change{
-			Change: diff.Change{Kind: diff.Removed, ID: m.ID, Material: m, Was: &m},
-			Seen:   c.Seen, When: When{sight.LastSeen, s.o.At},
-		})
+		c.Changes = append(c.Changes, removed(sight, Change{Seen: c.Seen, When: When{sight.LastSeen, s.o.At}}))
 	}
 	if c != nil {
 		s.out.Store = true
