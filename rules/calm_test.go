@@ -180,4 +180,3 @@ func TestManyOutages(t *testing.T) {
 		t.Errorf("%v", st.Gaps)
 	}
 }
-
