@@ -123,12 +123,12 @@ func TestInjectedAttacks(t *testing.T) {
 	}
 	for _, a := range []struct {
 		name   string
-		inject func(i issuer) bool // false when this issuer cannot be attacked so
+		inject func(i issuer) (on int) // the day of it; 0 when this issuer cannot be attacked so
 		types  []event.Type
 		least  event.Severity
 		share  int // percent, at least
 	}{
-		{"the same kid with other material", func(i issuer) bool {
+		{"the same kid with other material", func(i issuer) int {
 			for d := at; d < days; d++ {
 				for n, k := range i[d] {
 					if k.kid == i[at][0].kid {
@@ -137,15 +137,15 @@ func TestInjectedAttacks(t *testing.T) {
 					}
 				}
 			}
-			return true
+			return at
 		}, all, event.SeverityCritical, 97},
-		{"the whole set replaced", func(i issuer) bool {
+		{"the whole set replaced", func(i issuer) int {
 			for d := at; d < days; d++ {
 				i[d] = []key{rogue("r1"), rogue("r2")}
 			}
-			return true
+			return at
 		}, all, event.SeverityHigh, 98},
-		{"signing keys replaced beside a decoy", func(i issuer) bool {
+		{"signing keys replaced beside a decoy", func(i issuer) int {
 			decoy := key{kid: "enc", material: "decoy", use: "enc"}
 			for d := range i {
 				i[d] = append(slices.Clone(i[d]), decoy)
@@ -153,27 +153,47 @@ func TestInjectedAttacks(t *testing.T) {
 					i[d] = []key{rogue("r1"), decoy}
 				}
 			}
-			return true
+			return at
 		}, all, event.SeverityHigh, 98},
-		{"a retired key brought back", func(i issuer) bool {
+		{"a retired key brought back", func(i issuer) int {
 			old := key{kid: "old", material: "retired", use: "sig"}
 			for d := range i {
 				if d < 40 || d >= at {
 					i[d] = append(slices.Clone(i[d]), old)
 				}
 			}
-			return true
+			return at
 		}, all, event.SeverityHigh, 96},
-		{"a key for one poll", func(i issuer) bool {
+		{"a key for one poll", func(i issuer) int {
 			i[at] = append(slices.Clone(i[at]), rogue("r"))
-			return true
+			return at
 		}, all, event.SeverityHigh, 92},
-		{"a rogue key alone", func(i issuer) bool {
+		{"a rogue key alone", func(i issuer) int {
 			for d := at; d < days; d++ {
 				i[d] = append(slices.Clone(i[d]), rogue("r"))
 			}
-			return true
-		}, all, event.SeverityLow, 99},
+			return at
+		}, all, event.SeverityMedium, 65},
+		{"a rogue key on a real rotation", func(i issuer) int {
+			// The day on which the next key comes; that of who never rotates, or always
+			// does, is any.
+			on := 0
+			for d := at; d < days-5 && on == 0; d++ {
+				for _, k := range i[d] {
+					if !slices.Contains(i[d-1], k) {
+						on = d
+					}
+				}
+			}
+			if on == 0 {
+				return 0
+			}
+			r := rogue("r")
+			for d := on; d < days; d++ {
+				i[d] = append(slices.Clone(i[d]), r)
+			}
+			return on
+		}, all, event.SeverityMedium, 69},
 	} {
 		t.Run(a.name, func(t *testing.T) {
 			t.Parallel()
@@ -181,11 +201,12 @@ func TestInjectedAttacks(t *testing.T) {
 			found, n := map[event.Severity]int{}, 0
 			for k := range issuers {
 				i := newIssuer(r, k, days)
-				if !a.inject(i) {
+				on := a.inject(i)
+				if on == 0 {
 					continue
 				}
 				n++
-				found[i.play(t, at, a.types...)]++
+				found[i.play(t, on, a.types...)]++
 			}
 			told := 0
 			for s, c := range found {
