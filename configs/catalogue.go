@@ -135,6 +135,7 @@ func (c *Config) fields(d *decoder) []field {
 		{key: "observer", doc: "Who saw it, in each event.", section: c.Observer.fields()},
 		{key: "windows", hint: "leave it out; every change is judged without change windows"},
 		{key: "rules", doc: "Which rules have a word on severities.", section: c.Rules.fields(d)},
+		{key: "compromised", doc: "Keys of your own incidents: `key.compromised`, critical, wherever they are seen.", section: c.Compromised.fields()},
 		{key: "approvals", doc: "Which changes were announced.", section: c.Approvals.fields(d)},
 	}
 }

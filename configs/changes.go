@@ -151,6 +151,7 @@ func (d *Delta) settings(old, new *Config) {
 		"state.retain":       old.State.Retain != new.State.Retain,
 		"observer.vantage":   old.Observer.Vantage != new.Observer.Vantage,
 		"observer.heartbeat": old.Observer.Heartbeat != new.Observer.Heartbeat,
+		"compromised":        !slices.Equal(old.Compromised.Thumbprints, new.Compromised.Thumbprints),
 		"approvals":          !slices.Equal(old.Approvals.List, new.Approvals.List),
 		"rules":              old.Rules.Set.Digest() != new.Rules.Set.Digest(),
 	}, map[string]bool{
@@ -167,6 +168,9 @@ func (d *Delta) settings(old, new *Config) {
 	d.Settings, d.Restart = which(now), which(later)
 	if new.State.Retain < old.State.Retain {
 		d.shrinks("state.retain is lowered from %s to %s", formatDuration(old.State.Retain), formatDuration(new.State.Retain))
+	}
+	if !subset(old.Compromised.Thumbprints, new.Compromised.Thumbprints) {
+		d.shrinks("compromised.thumbprints loses keys")
 	}
 	d.lowers(old.Rules.Set, new.Rules.Set)
 	switch before, after := old.Observer.Heartbeat, new.Observer.Heartbeat; {

@@ -34,7 +34,9 @@ type Config struct {
 	Web       *Web       // nil for no listener
 	Rules     Rules
 	Approvals Approvals
-	Observer  Observer
+	// Compromised are keys that must never be trusted again.
+	Compromised Compromised
+	Observer    Observer
 
 	// Digest is SHA-256 over Effective, so it does not depend on comments, on
 	// the order of endpoints, sinks and included files or on the value of any

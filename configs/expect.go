@@ -43,17 +43,31 @@ func (e *Expect) fields() []field {
 			},
 			show: func() []string { return e.Algs },
 		}},
-		{key: "thumbprints", doc: "Keys that the first sight must not go beyond (RFC 7638, SHA-256, base64url).", example: `["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"]`, texts: &texts{
-			typ: "list of thumbprints", shape: func() shape { return shape{pattern: thumbprintPattern} },
-			add: func(_ value, text string) *refusal {
-				if !regexp.MustCompile("^(" + thumbprintPattern + ")$").MatchString(text) {
-					return refused("wants thumbprints of 43 characters of base64url", "jwkswatch lint URL prints them")
-				}
-				e.Thumbprints = append(e.Thumbprints, text)
-				return nil
-			},
-			show: func() []string { return e.Thumbprints },
-		}},
+		{key: "thumbprints", doc: "Keys that the first sight must not go beyond (RFC 7638, SHA-256, base64url).", example: `["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"]`, texts: thumbprints(&e.Thumbprints)},
+	}
+}
+
+// Compromised are keys of own incidents.
+type Compromised struct{ Thumbprints []string }
+
+func (c *Compromised) fields() []field {
+	return []field{
+		{key: "thumbprints", doc: "RFC 7638, SHA-256, base64url.", example: `["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"]`, texts: thumbprints(&c.Thumbprints)},
+	}
+}
+
+// thumbprints is a list of them.
+func thumbprints(p *[]string) *texts {
+	return &texts{
+		typ: "list of thumbprints", shape: func() shape { return shape{pattern: thumbprintPattern} },
+		add: func(_ value, text string) *refusal {
+			if !regexp.MustCompile("^(" + thumbprintPattern + ")$").MatchString(text) {
+				return refused("wants thumbprints of 43 characters of base64url", "jwkswatch lint URL prints them")
+			}
+			*p = append(*p, text)
+			return nil
+		},
+		show: func() []string { return *p },
 	}
 }
 

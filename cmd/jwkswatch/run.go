@@ -111,6 +111,12 @@ func endpoints(c *configs.Config) ([]watcher.Endpoint, error) {
 	var out []watcher.Endpoint
 	for _, e := range c.Endpoints {
 		w, err := endpoint(e)
+		for _, t := range c.Compromised.Thumbprints {
+			if w.Compromised == nil {
+				w.Compromised = map[string]string{}
+			}
+			w.Compromised[t] = "the list of the operator"
+		}
 		for _, a := range c.Approvals.List {
 			if a.Endpoint == e.Name {
 				w.Approvals = append(w.Approvals, rules.Approval{
