@@ -29,7 +29,7 @@ const (
 	Exists Op = "exists"
 	Prefix Op = "prefix"
 	Suffix Op = "suffix"
-	Glob   Op = "glob" // as path.Match
+	Glob   Op = "glob" // * stands for anything, ? for one character, […] for one of a class
 	CIDR   Op = "cidr"
 )
 
@@ -37,7 +37,11 @@ const (
 func Ops(k Kind) []Op {
 	switch k {
 	case Text, Texts:
-		return []Op{Eq, Ne, In, NotIn, InList, Exists, Prefix, Suffix, Glob, CIDR}
+		return []Op{Eq, Ne, In, NotIn, InList, Exists, Prefix, Suffix, Glob}
+	case Thumbprint:
+		return []Op{Eq, Ne, In, NotIn, InList, Exists}
+	case Address:
+		return []Op{Eq, Ne, In, NotIn, InList, Exists, CIDR}
 	case Bool:
 		return []Op{Eq, Ne, Exists}
 	}
@@ -80,8 +84,37 @@ func (m *Matcher) match(e *event.Event) bool {
 	return m.Not == nil || !m.Not.match(e)
 }
 
-// Match reports whether the event fits.
-func (m Matcher) Match(e *event.Event) bool { return m.match(e) }
+// Match reports whether the event fits, or one key of those that it stands for.
+func (m Matcher) Match(e *event.Event) bool { return m.fits(e, false) }
+
+// fits is match for an event that may stand for several keys, which have no Key but
+// Keys: one of them must fit, or every one where the rule lowers. A list that was
+// cut short is not every one: what is not named is not lowered.
+func (m *Matcher) fits(e *event.Event, every bool) bool {
+	d := &e.Data
+	if d.Key != nil || len(d.Keys) == 0 || !m.asksKey() {
+		return m.match(e)
+	}
+	if every && d.Event.Count > len(d.Keys) {
+		return false
+	}
+	one := *e
+	for i := range d.Keys {
+		one.Data.Key = &d.Keys[i]
+		if m.match(&one) != every {
+			return !every
+		}
+	}
+	return every
+}
+
+// asksKey reports whether a test is about the key.
+func (m *Matcher) asksKey() bool {
+	return slices.ContainsFunc(m.Tests, func(t Test) bool { return strings.HasPrefix(t.Field.Name, "key.") }) ||
+		slices.ContainsFunc(m.All, func(a Matcher) bool { return a.asksKey() }) ||
+		slices.ContainsFunc(m.Any, func(a Matcher) bool { return a.asksKey() }) ||
+		m.Not != nil && m.Not.asksKey()
+}
 
 // match compares. An absent field makes every comparison false: Exists alone asks
 // for absence.
@@ -147,13 +180,17 @@ func (t *Test) one(got any) bool {
 	case Suffix:
 		return strings.HasSuffix(s, w)
 	case Glob:
-		match, err := path.Match(w, s)
+		// To path.Match a slash ends what * stands for; in a URL it should not.
+		match, err := path.Match(strings.ReplaceAll(w, "/", slash), strings.ReplaceAll(s, "/", slash))
 		return err == nil && match
 	case CIDR:
 		return within(s, w)
 	}
 	return false
 }
+
+// slash stands in for / in patterns: no text of an event holds it.
+const slash = "\x00"
 
 // incomparable is what compare returns for values of different kinds.
 const incomparable = 2
@@ -192,14 +229,11 @@ func compare(a, b any) int {
 	return incomparable
 }
 
-// within reports whether an address, with a port or without, lies in a network.
+// within reports whether an address lies in a network.
 func within(addr, network string) bool {
 	n, err := netip.ParsePrefix(network)
 	if err != nil {
 		return false
-	}
-	if ap, err := netip.ParseAddrPort(addr); err == nil {
-		return n.Contains(ap.Addr().Unmap())
 	}
 	a, err := netip.ParseAddr(addr)
 	return err == nil && n.Contains(a.Unmap())
