@@ -21,7 +21,7 @@ func TestEachAddressIsAsked(t *testing.T) {
 	t.Parallel()
 	dns := serveNames(t)
 	dns.set("idp.example", true)
-	dns.hosts = 2
+	dns.spread(2)
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		one, two := newTown("idp.example"), newTown("idp.example")
@@ -88,7 +88,7 @@ func TestOneAddressIsNotAskedTwice(t *testing.T) {
 	for name, hosts := range map[string]int{"one address": 1, "not wanted": 2} {
 		dns := serveNames(t)
 		dns.set("idp.example", true)
-		dns.hosts = hosts
+		dns.spread(hosts)
 		dir := t.TempDir()
 		synctest.Test(t, func(t *testing.T) {
 			n := newTown("idp.example")

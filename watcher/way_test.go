@@ -233,6 +233,13 @@ func (n *names) set(name string, exists bool) {
 	n.known[name+"."] = exists
 }
 
+// spread gives each name so many addresses.
+func (n *names) spread(hosts int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.hosts = hosts
+}
+
 func (n *names) answer(query []byte) []byte {
 	n.mu.Lock()
 	defer n.mu.Unlock()
