@@ -63,6 +63,7 @@ func TestHowLongALaggingNodeHas(t *testing.T) {
 	for _, tt := range []struct{ interval, age, g time.Duration }{
 		{time.Minute, -1, 15 * time.Minute},
 		{20 * time.Second, -1, 5 * time.Minute},
+		{2 * time.Minute, -1, 15 * time.Minute},
 		{time.Minute, 30 * time.Minute, time.Hour},
 		{time.Minute, 5 * time.Hour, 2 * time.Hour},
 		{10 * time.Minute, 10 * time.Minute, 20 * time.Minute},
@@ -122,6 +123,13 @@ func TestALaggingNodeIsSilent(t *testing.T) {
 	if d := s.findings[1].Details.(*event.RotationCompletedDetails); d.SettlingS != nil {
 		t.Errorf("settling %d s of the rotation before", *d.SettlingS)
 	}
+	s.poll(doc("D:d", "E:e"))
+	s.poll(doc("E:e", "F:f"))
+	later(10 * time.Minute)(s)
+	s.expect(s.poll(doc("D:d", "E:e")))
+	s.expect(s.poll(doc("E:e", "F:f")))
+	later(day)(s)
+	s.expect(s.poll(doc("E:e", "F:f")))
 }
 
 // TestWhenAnswersAreUnstable pins from both sides how many flips, and how far
@@ -239,6 +247,67 @@ func TestNewsOfAnUnstableEndpoint(t *testing.T) {
 	}
 }
 
+// TestNewsOfTheWayOfAnUnstableEndpoint: a set that is known may come in a new way.
+func TestNewsOfTheWayOfAnUnstableEndpoint(t *testing.T) {
+	s := newSim(t)
+	s.facts = way("https://idp.example/jwks", "aa", "")
+	polls(one, two)(s)
+	for i := range 3 {
+		later(3 * time.Hour)(s)
+		s.poll([][]byte{one, two}[i%2])
+	}
+	if s.memory().Stability.Phase != history.Unstable {
+		t.Fatalf("%q", tell(s.all))
+	}
+	later(time.Hour)(s)
+	s.facts = way("https://idp.example/jwks", "bb", "")
+	s.expect(s.poll(two), "low endpoint.certificate_changed")
+	later(time.Hour)(s)
+	s.facts.ContentType = "text/html"
+	s.expect(s.poll(one), "low endpoint.content_type")
+	later(time.Hour)(s)
+	s.facts = way("https://idp.example/jwks", "bb", "")
+	s.expect(s.poll(two), "informational endpoint.content_type closed")
+}
+
+// TestWhatGoesBesideNewsOfAnUnstableEndpoint is told when no answer shows it for
+// long, as all else.
+func TestWhatGoesBesideNewsOfAnUnstableEndpoint(t *testing.T) {
+	s := unsteady(t)
+	later(time.Hour)(s)
+	s.expect(s.poll(doc("A:a", "R:r")), "low key.added r")
+	gone := s.now
+	s.at(gone, 23*time.Hour+30*time.Minute)
+	s.expect(s.poll(doc("A:a", "R:r")), "informational key.removed b once")
+	s.at(gone, 25*time.Hour)
+	s.expect(s.poll(doc("A:a", "R:r")), "informational key.removed c once")
+}
+
+// TestMembersBesideTheDigest: a set that was here before may name another place for
+// its certificates. That is told, and only once where such values alternate.
+func TestMembersBesideTheDigest(t *testing.T) {
+	x := func(host, kid string) []byte { return doc("A:a:x5u="+host, kid) }
+	s := newSim(t)
+	polls(x("idp", "B:b"), x("idp", "C:c"))(s)
+	for i := range 3 {
+		later(3 * time.Hour)(s)
+		s.poll(x("idp", []string{"B:b", "C:c"}[i%2]))
+	}
+	if s.count("set.unstable") != 1 {
+		t.Fatalf("%q", tell(s.all))
+	}
+	later(time.Hour)(s)
+	s.expect(s.poll(x("other", "C:c")), "high key.altered a")
+	for range 3 {
+		later(time.Hour)(s)
+		s.expect(s.poll(x("idp", "B:b")))
+		later(time.Hour)(s)
+		s.expect(s.poll(x("other", "C:c")))
+	}
+	later(time.Hour)(s)
+	s.expect(s.poll(x("third", "B:b")), "high key.altered a")
+}
+
 // TestAKeyThatNoAnswerShows tells of a removal only when no answer showed the key
 // for long.
 func TestAKeyThatNoAnswerShows(t *testing.T) {
@@ -262,27 +331,6 @@ func TestAKeyThatNoAnswerShows(t *testing.T) {
 		s.now = s.now.Add(time.Minute)
 		s.expect(s.answer(two))
 	}
-}
-
-func TestARetiredKeyReturnsWhileUnstable(t *testing.T) {
-	s := newSim(t)
-	polls(doc("A:a", "B:b", "X:x"))(s)
-	later(10 * day)(s)
-	polls(doc("A:a", "B:b"))(s)
-	later(29 * day)(s)
-	polls(doc("A:a", "C:c"))(s)
-	later(5 * time.Hour)(s)
-	for range 3 {
-		polls(doc("A:a", "B:b"))(s)
-		later(5 * time.Hour)(s)
-		polls(doc("A:a", "C:c"))(s)
-		later(5 * time.Hour)(s)
-	}
-	if s.count("set.unstable") != 1 {
-		t.Fatalf("%q", tell(s.all))
-	}
-	s.expect(s.poll(doc("A:a", "C:c", "X:x")), "high key.reappeared x once")
-	s.expect(s.poll(doc("A:a", "C:c", "X:x")))
 }
 
 // TestRetired pins what makes a key retired: seven days there, seven days gone.
