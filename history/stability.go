@@ -2,6 +2,7 @@ package history
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -16,6 +17,7 @@ const (
 	MaxWaiting      = 256
 	maxOpenings     = 8
 	maxGaps         = 16
+	maxPlaces       = 64
 )
 
 // Phase is how steady the answers of an endpoint are.
@@ -48,6 +50,10 @@ type Stability struct {
 	// Gaps are times in which there was no good poll, while the condition is open:
 	// its clocks stand still then.
 	Gaps []Span
+	// Places are digests of values that keys had beside the digest of their set and
+	// that changed: issuer, x5u. Only a value that is not among them is news while
+	// sets alternate.
+	Places [][8]byte
 	// Settled is how long answers went to and fro after the last rotation.
 	Settled time.Duration
 }
@@ -102,6 +108,12 @@ func (s *Stability) Missed(gap Span, before time.Time) {
 	}
 }
 
+// Place notes such a value.
+func (s *Stability) Place(v [8]byte) {
+	s.Places = slices.DeleteFunc(s.Places, func(o [8]byte) bool { return o == v })
+	s.Places = last(append(s.Places, v), maxPlaces)
+}
+
 // Blind is how long there were no good polls since.
 func (s *Stability) Blind(since time.Time) (d time.Duration) {
 	for _, g := range s.Gaps {
@@ -145,6 +157,7 @@ func (s *Stability) Opened(at time.Time, within time.Duration) int {
 
 func (s Stability) clone() Stability {
 	s.Back, s.Shares, s.Openings, s.Gaps = slices.Clone(s.Back), slices.Clone(s.Shares), slices.Clone(s.Openings), slices.Clone(s.Gaps)
+	s.Places = slices.Clone(s.Places)
 	return s
 }
 
@@ -170,7 +183,8 @@ type (
 		Openings []int64   `json:"op,omitempty"`
 		Settled  int64     `json:"set,omitzero"`
 
-		Gaps [][2]int64 `json:"gap,omitempty"`
+		Gaps   [][2]int64 `json:"gap,omitempty"`
+		Places [][]byte   `json:"pl,omitempty"`
 	}
 	shareV1 struct {
 		Sum   []byte `json:"s"`
@@ -192,7 +206,7 @@ type (
 )
 
 func packStability(s *Stability) *stabilityV1 {
-	if s.Phase == Stable && s.Newest == [32]byte{} && len(s.Openings) == 0 {
+	if s.Phase == Stable && s.Newest == [32]byte{} && len(s.Openings)+len(s.Places) == 0 {
 		return nil
 	}
 	out := &stabilityV1{
@@ -206,6 +220,9 @@ func packStability(s *Stability) *stabilityV1 {
 		out.Openings = append(out.Openings, ms(t))
 	}
 	out.Gaps = packSpans(s.Gaps)
+	for _, v := range s.Places {
+		out.Places = append(out.Places, v[:])
+	}
 	return out
 }
 
@@ -225,6 +242,13 @@ func (r *reader) stability(s *stabilityV1) Stability {
 		out.Openings = append(out.Openings, when(t))
 	}
 	out.Gaps = unpackSpans(s.Gaps)
+	for _, v := range s.Places {
+		if len(v) != 8 {
+			r.err = fmt.Errorf("%w: a value of %d octets", errEncoding, len(v))
+			return out
+		}
+		out.Places = append(out.Places, [8]byte(v))
+	}
 	return out
 }
 

@@ -25,6 +25,7 @@ func unsteady() *history.Memory {
 		st.Shown([32]byte{byte(i)}, 4096)
 		st.Opened(day(float64(i)), 90*24*time.Hour)
 		st.Missed(history.Span{From: day(float64(i)), To: day(float64(i) + 0.5)}, day(0))
+		st.Place([8]byte{byte(i)})
 		m.Habit.Replaced(history.Span{From: day(float64(i)), To: day(float64(i) + 0.5)})
 	}
 	for range 64 {
@@ -64,7 +65,7 @@ func TestStabilitySurvivesStorage(t *testing.T) {
 
 func TestStabilityIsBounded(t *testing.T) {
 	m := unsteady()
-	if s := m.Stability; len(s.Shares) != 8 || len(s.Openings) != 8 || len(s.Gaps) != 16 || len(m.Habit.Replacements) != 12 {
+	if s := m.Stability; len(s.Shares) != 8 || len(s.Openings) != 8 || len(s.Gaps) != 16 || len(s.Places) != 64 || s.Places[63] != [8]byte{99} || len(m.Habit.Replacements) != 12 {
 		t.Errorf("%d shares, %d openings, %d gaps, %d exchanges", len(s.Shares), len(s.Openings), len(s.Gaps), len(m.Habit.Replacements))
 	}
 	if last := m.Habit.Replacements[11]; !last.From.Equal(day(99)) {

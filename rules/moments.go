@@ -32,7 +32,7 @@ func (s *step) depart(c *Case) {
 		}
 	}
 	for _, ch := range c.Changes {
-		if ch.Kind == diff.Removed && ch.Material.In(jwks.ClassSignature) {
+		if ch.Kind == diff.Removed && ch.Material.In(jwks.ClassSignature) && !slices.Contains(c.doubted, ch.ID) {
 			gone = append(gone, ch)
 		}
 	}

@@ -93,6 +93,7 @@ type Case struct {
 	Failure  *Failure           // of the poll, when it failed; of the discovery, when that did
 
 	resurrection *resurrection             // what came back
+	doubted      []jwks.Identity           // what had, and was still to be decided
 	unstable     *event.SetUnstableDetails // of the condition that opens
 	moments      []history.Waiting         // keys that were there for a moment
 	habit        habit

@@ -1,7 +1,7 @@
 package rules
 
 import (
-	"encoding/hex"
+	"crypto/sha256"
 	"slices"
 	"time"
 
@@ -56,17 +56,38 @@ func (s *step) seenBefore(set *jwks.Set) (at time.Time, ok bool) {
 // comes and goes.
 func (s *step) nothingUnseen(set *jwks.Set, changes []diff.Change) bool {
 	if _, known := s.seenBefore(set); known {
-		return true
+		return !slices.ContainsFunc(changes, s.newPlace)
 	}
 	return !slices.ContainsFunc(changes, func(c diff.Change) bool {
 		return c.Kind != diff.Reappeared && c.Kind != diff.Removed
 	})
 }
 
+// newPlace reports whether an alteration beside the digest of a set, of whom a key
+// serves or where its certificates are, is to a value that it never had.
+func (s *step) newPlace(ch diff.Change) bool {
+	return slices.ContainsFunc(places(ch), func(v [8]byte) bool { return !slices.Contains(s.m.Stability.Places, v) })
+}
+
+// places are the values that such an alteration goes to.
+func places(ch diff.Change) (to [][8]byte) {
+	for _, f := range ch.Fields {
+		if ch.Kind == diff.Altered && (f.Name == "issuer" || f.Name == "x5u") {
+			to = append(to, placeOf(ch.ID, f.Name, f.After))
+		}
+	}
+	return to
+}
+
+func placeOf(id jwks.Identity, member string, values []string) [8]byte {
+	sum := sha256.Sum256([]byte(history.FlawID(append([]string{string(id.Sum[:]), member}, values...)...)))
+	return [8]byte(sum[:])
+}
+
 // alternates takes an answer of an unstable endpoint that holds nothing unseen: it
 // is counted, and needs no second look.
 func (s *step) alternates(x *answer) bool {
-	if !s.unstable() || x.empty() || s.unknown(x.flaws) || s.novel(x) || s.closable(x) > 0 {
+	if !s.unstable() || s.unknown(x.flaws) || s.novel(x) || s.closable(x) > 0 {
 		return false
 	}
 	changes := s.claims(x)
@@ -116,7 +137,7 @@ func (s *step) turn(c *Case, x *answer, changes []diff.Change) *turn {
 	}
 	known := false
 	t.olderAt, known = s.seenBefore(x.set)
-	t.flip = !t.unseen && (returns || s.m.Stability.Phase != history.Stable && known)
+	t.flip = t.changed && !t.unseen && (returns || s.m.Stability.Phase != history.Stable && known)
 	return t
 }
 
@@ -130,6 +151,14 @@ func (t *turn) without(kinds ...diff.Kind) {
 // untold is marked.
 func (s *step) steady(c *Case, x *answer, changes []diff.Change) (accept func(func())) {
 	t := s.turn(c, x, changes)
+	for _, ch := range changes {
+		for _, f := range ch.Fields {
+			if len(places(ch)) > 0 {
+				s.m.Stability.Place(placeOf(ch.ID, f.Name, f.Before))
+				s.m.Stability.Place(placeOf(ch.ID, f.Name, f.After))
+			}
+		}
+	}
 	opens, slow := s.unsteady(c.At)
 	told, settled := false, false
 	switch {
@@ -183,7 +212,6 @@ func (s *step) risen(t *turn) (told bool) {
 // joins takes an answer of an unstable endpoint with something unseen. That is
 // judged in full; what is gone, when no answer showed it for long.
 func (s *step) joins(t *turn) (told bool) {
-	s.m.Stability.Newest = t.x.set.Digest
 	t.without(diff.Reappeared)
 	if t.c.Replaced == nil {
 		t.without(diff.Removed)
@@ -196,6 +224,7 @@ func (s *step) joins(t *turn) (told bool) {
 func (s *step) forward(t *turn) {
 	st := &s.m.Stability
 	if t.unseen && st.Phase == history.Suspect {
+		t.c.doubted = st.Back
 		t.back = append(t.back, s.backIn(t.x)...)
 		st.Settle()
 		s.leaves(t)
@@ -318,52 +347,4 @@ func (s *step) family() []jwks.Key {
 		}
 	}
 	return out
-}
-
-// unsteady reports whether one more flip at this time makes the endpoint
-// unstable: an earlier one within a week, or the fourth in a quarter. Flips of one
-// rollout count once.
-func (s *step) unsteady(at time.Time) (yes, slow bool) {
-	g := s.settling()
-	apart, lastAt := 1, at
-	for _, f := range slices.Backward(s.m.Flips) {
-		age := at.Sub(f)
-		if age >= g && age <= flipWithin {
-			return true, false
-		}
-		if age <= flipsOver && lastAt.Sub(f) >= g {
-			apart, lastAt = apart+1, f
-		}
-	}
-	return apart >= flipsSlow, apart >= flipsSlow
-}
-
-// opensUnstable opens the condition.
-func (s *step) opensUnstable(c *Case, x *answer, slow bool) {
-	st := &s.m.Stability
-	st.Phase, st.Since, st.Back = history.Unstable, c.At, nil
-	st.Flips, st.First, st.Last, st.Longest, st.Shares, st.Slow = 1, c.At, c.At, 0, nil, slow
-	for _, f := range slices.Backward(s.m.Flips) {
-		if c.At.Sub(f) <= flipWithin {
-			st.Flips++
-			st.First = f
-			st.Longest = max(st.Longest, st.Last.Sub(f))
-		}
-	}
-	for _, d := range s.m.Digests[max(0, len(s.m.Digests)-2):] {
-		st.Shown(d.Sum, d.Keys)
-	}
-	st.Shown(x.set.Digest, len(x.set.Keys))
-	st.Opened(c.At, flipsOver)
-	s.flips(c.At)
-	c.unstable = unstableDetails(st, c.Seen)
-}
-
-func unstableDetails(st *history.Stability, seen event.Confirmation) *event.SetUnstableDetails {
-	d := &event.SetUnstableDetails{Flips: st.Flips, Since: event.AtOrNil(st.First), Last: event.AtOrNil(st.Last), Sets: []event.SetShare{}, Confirmation: seen}
-	for _, h := range st.Shares {
-		d.Sets = append(d.Sets, event.SetShare{Digest: "sha256:" + hex.EncodeToString(h.Sum[:]), Keys: h.Keys, Answers: h.Count})
-	}
-	slices.SortStableFunc(d.Sets, func(a, b event.SetShare) int { return int(b.Answers) - int(a.Answers) })
-	return d
 }

@@ -3,8 +3,6 @@ package rules_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +61,7 @@ func TestHowLongALaggingNodeHas(t *testing.T) {
 	for _, tt := range []struct{ interval, age, g time.Duration }{
 		{time.Minute, -1, 15 * time.Minute},
 		{20 * time.Second, -1, 5 * time.Minute},
+		{2 * time.Minute, -1, 15 * time.Minute},
 		{time.Minute, 30 * time.Minute, time.Hour},
 		{time.Minute, 5 * time.Hour, 2 * time.Hour},
 		{10 * time.Minute, 10 * time.Minute, 20 * time.Minute},
@@ -122,6 +121,13 @@ func TestALaggingNodeIsSilent(t *testing.T) {
 	if d := s.findings[1].Details.(*event.RotationCompletedDetails); d.SettlingS != nil {
 		t.Errorf("settling %d s of the rotation before", *d.SettlingS)
 	}
+	s.poll(doc("D:d", "E:e"))
+	s.poll(doc("E:e", "F:f"))
+	later(10 * time.Minute)(s)
+	s.expect(s.poll(doc("D:d", "E:e")))
+	s.expect(s.poll(doc("E:e", "F:f")))
+	later(day)(s)
+	s.expect(s.poll(doc("E:e", "F:f")))
 }
 
 // TestWhenAnswersAreUnstable pins from both sides how many flips, and how far
@@ -181,6 +187,32 @@ func unsteady(t *testing.T) *sim {
 	return s
 }
 
+// TestWhatIsToldOfAlternatingSets holds the details of set.unstable.
+func TestWhatIsToldOfAlternatingSets(t *testing.T) {
+	s := newSim(t)
+	polls(one, two)(s)
+	later(3 * time.Hour)(s)
+	s.poll(one)
+	first := s.flipped()
+	later(3 * time.Hour)(s)
+	s.poll(two)
+	d, ok := s.findings[0].Details.(*event.SetUnstableDetails)
+	if !ok || len(d.Sets) != 2 || d.Sets[0].Answers != 2 || d.Sets[1].Answers != 1 || d.Flips != 2 || d.Sets[0].Keys != 2 || !d.Since.Equal(first) {
+		t.Errorf("%+v", d)
+	}
+	later(time.Hour)(s)
+	s.poll(one)
+	last := s.memory().Stability.Last
+	s.closes(10 * s.memory().Stability.Longest)
+	d, ok = s.findings[0].Details.(*event.SetUnstableDetails)
+	if !ok || d.Flips != 3 || !d.Last.Equal(last) || !d.Since.Equal(first) {
+		t.Errorf("at its end %+v", d)
+	}
+}
+
+// flipped is the time of the last flip.
+func (s *sim) flipped() time.Time { f := s.memory().Flips; return f[len(f)-1] }
+
 func TestAlternatingSetsAreOneCondition(t *testing.T) {
 	s := unsteady(t)
 	for range 200 {
@@ -210,79 +242,6 @@ func TestFlipsOfEachPollCostNoWrite(t *testing.T) {
 	if s.answer(one); s.look != 0 {
 		t.Error("a second look at what is known")
 	}
-}
-
-// TestNewsOfAnUnstableEndpoint holds that what was never seen is judged in full
-// while answers alternate.
-func TestNewsOfAnUnstableEndpoint(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		set  []byte
-		want []string
-	}{
-		{"a key", doc("A:a", "C:c", "R:r"), []string{"low key.added r"}},
-		{"other material", doc("A:a", "R:c"), []string{"critical key.mutated c"}},
-		{"of the other set", doc("A:a", "R:b"), []string{"critical key.mutated b"}},
-		{"a private half", doc("A:a", "C:c:d=AQAB"), []string{"critical key.private c"}},
-		{"all keys", doc("R:r"), []string{"high set.replaced", "low key.added r", "informational key.removed a", "informational key.removed c"}},
-		{"a value", doc("A:a", "C:c:use=sig"), []string{"low key.altered c"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s := unsteady(t)
-			later(time.Hour)(s)
-			got := slices.DeleteFunc(s.poll(tt.set), func(s string) bool { return strings.Contains(s, "set.ambiguous") || strings.Contains(s, "breaks") })
-			s.expect(got, tt.want...)
-			if s.memory().Stability.Phase != history.Unstable {
-				t.Error("no longer unstable")
-			}
-		})
-	}
-}
-
-// TestAKeyThatNoAnswerShows tells of a removal only when no answer showed the key
-// for long.
-func TestAKeyThatNoAnswerShows(t *testing.T) {
-	for _, tt := range []struct{ interval, long time.Duration }{{time.Minute, day}, {3 * time.Hour, 30 * time.Hour}} {
-		s := unsteady(t)
-		s.policy.Interval = tt.interval
-		var last time.Time
-		for _, sight := range s.memory().Sightings {
-			if sight.Untold {
-				last = sight.LastSeen
-			}
-		}
-		s.now = last.Add(tt.long - time.Second)
-		s.good = s.now.Add(-tt.interval)
-		s.expect(s.answer(two))
-		if want := last.Add(tt.long); s.review.After(want) || s.review.Before(want.Add(-time.Minute)) {
-			t.Errorf("review at %s, want %s", s.review, want)
-		}
-		s.now = s.now.Add(time.Minute)
-		s.expect(s.answer(two), "informational key.removed b once")
-		s.now = s.now.Add(time.Minute)
-		s.expect(s.answer(two))
-	}
-}
-
-func TestARetiredKeyReturnsWhileUnstable(t *testing.T) {
-	s := newSim(t)
-	polls(doc("A:a", "B:b", "X:x"))(s)
-	later(10 * day)(s)
-	polls(doc("A:a", "B:b"))(s)
-	later(29 * day)(s)
-	polls(doc("A:a", "C:c"))(s)
-	later(5 * time.Hour)(s)
-	for range 3 {
-		polls(doc("A:a", "B:b"))(s)
-		later(5 * time.Hour)(s)
-		polls(doc("A:a", "C:c"))(s)
-		later(5 * time.Hour)(s)
-	}
-	if s.count("set.unstable") != 1 {
-		t.Fatalf("%q", tell(s.all))
-	}
-	s.expect(s.poll(doc("A:a", "C:c", "X:x")), "high key.reappeared x once")
-	s.expect(s.poll(doc("A:a", "C:c", "X:x")))
 }
 
 // TestRetired pins what makes a key retired: seven days there, seven days gone.
