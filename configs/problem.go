@@ -60,7 +60,12 @@ func (e Errors) Print(w io.Writer) error {
 // PrintWarnings writes the warnings as Errors.Print writes errors, and nothing
 // when there are none.
 func (c *Config) PrintWarnings(w io.Writer) error {
-	return printProblems(w, "warning", c.Warnings)
+	return PrintWarnings(w, c.Warnings)
+}
+
+// PrintWarnings writes warnings as Errors.Print writes errors.
+func PrintWarnings(w io.Writer, warnings []Problem) error {
+	return printProblems(w, "warning", warnings)
 }
 
 func printProblems(w io.Writer, level string, problems []Problem) error {

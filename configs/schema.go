@@ -31,6 +31,7 @@ type schema struct {
 
 	Properties           map[string]any      `json:"properties,omitempty"` // *schema, or false
 	Required             []string            `json:"required,omitempty"`
+	PatternProperties    map[string]*schema  `json:"patternProperties,omitempty"`
 	AdditionalProperties any                 `json:"additionalProperties,omitempty"` // *schema, or false
 	PropertyNames        *schema             `json:"propertyNames,omitempty"`
 	MinProperties        int                 `json:"minProperties,omitempty"`

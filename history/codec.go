@@ -55,6 +55,7 @@ func (m *Memory) Encode() ([]byte, error) {
 	out.Stability, out.Habit, out.Waiting = packStability(&m.Stability), packHabit(&m.Habit), packWaiting(m.Waiting)
 	out.Approved = packApproved(m.Approved)
 	out.Rotation = m.Rotation.pack()
+	out.Told = m.Told
 	return json.Marshal(out)
 }
 
@@ -104,6 +105,7 @@ func Decode(b []byte) (*Memory, error) {
 	m.Stability, m.Habit, m.Waiting = r.stability(in.Stability), unpackHabit(in.Habit), r.waiting(in.Waiting)
 	m.Approved = unpackApproved(in.Approved)
 	m.Rotation = in.Rotation.unpack()
+	m.Told = in.Told
 	if r.err != nil {
 		return nil, r.err
 	}

@@ -54,6 +54,9 @@ type Memory struct {
 	Waiting    []Waiting
 	Approved   []Approved
 	Rotation   Rotation
+	// Told is what rules of the operator told that repeat: a custom.Told, JSON. It is
+	// replaced and never changed.
+	Told []byte
 	// Shown is the last good poll that showed keys, while the answers since
 	// hold none; else zero. The polls between were good, and showed nothing.
 	Shown time.Time

@@ -1,5 +1,7 @@
 package history
 
+import "encoding/json"
+
 // The stored form of version 1: JSON with short names. Text of the issuer is kept as base64
 // octets, since JSON strings cannot hold all that a kid can; times are
 // milliseconds since 1970, 0 for none; an identity is its kind octet and sum.
@@ -26,6 +28,8 @@ type (
 		Waiting    []waitingV1   `json:"wait,omitempty"`
 		Approved   []approvedV1  `json:"appr,omitempty"`
 		Rotation   *rotationV1   `json:"rot,omitempty"`
+
+		Told json.RawMessage `json:"told,omitempty"`
 	}
 	keyV1 struct {
 		ID       []byte     `json:"i"`

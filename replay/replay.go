@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"runtime"
 	"slices"
 	"sync"
@@ -44,6 +45,7 @@ type Options struct {
 	// Amend lets the operator's rules have the last word; nil leaves what the book
 	// says.
 	Amend func(*event.Event)
+	Tier  string // of each endpoint; "" means standard
 }
 
 // Result is what would have been told.
@@ -157,7 +159,7 @@ func (c clock) polls(since time.Time) []time.Time {
 // service replays one of them.
 func service(rows []Row, c clock, o Options) []Told {
 	s := player{o: o, memory: &history.Memory{}, policy: rules.Policy{
-		Endpoint: rows[0].Service, URL: "https://archive.invalid/" + rows[0].Service, Interval: c.spacing, Tier: "standard",
+		Endpoint: rows[0].Service, URL: "https://archive.invalid/" + rows[0].Service, Interval: c.spacing, Tier: cmp.Or(o.Tier, "standard"),
 	}, first: rows[0].T}
 	var err error
 	if s.memory, err = history.Decode(nil); err != nil {
@@ -233,7 +235,7 @@ func (p *player) step(o rules.Observation) time.Duration {
 	}
 	for i := range out.Findings {
 		f := &out.Findings[i]
-		e := event.Event{Type: f.Type.CloudEvent(), Time: event.At(o.At), Data: f.Data()}
+		e := event.Event{Type: f.Type.CloudEvent(), Subject: cmp.Or(f.Subject(), p.policy.Endpoint), Time: event.At(o.At), Data: f.Data()}
 		e.Data.Endpoint = &event.Endpoint{Name: p.policy.Endpoint, Tier: p.policy.Tier}
 		if p.o.Amend != nil && !f.Closing {
 			p.o.Amend(&e)

@@ -10,6 +10,7 @@ import (
 	"github.com/jwkswatch/jwkswatch/fetch"
 	"github.com/jwkswatch/jwkswatch/history"
 	"github.com/jwkswatch/jwkswatch/rules"
+	"github.com/jwkswatch/jwkswatch/rules/custom"
 	"github.com/jwkswatch/jwkswatch/state"
 )
 
@@ -31,9 +32,12 @@ func (w *Watcher) compose(s *slot, rec state.Record, was *history.Memory, out ru
 		return state.Txn{}, err
 	}
 	txn := state.Txn{Prev: rec.Revision}
-	c := composer{w: w, e: e, by: w.observing(), uri: s.keySet(), rec: rec, next: &next, was: was, out: out, at: o.At, transport: t}
+	c := composer{w: w, e: e, by: w.observing(), uri: s.keySet(), rec: rec, next: &next, was: was, out: out, at: o.At, transport: t, own: w.judging()}
 	c.set = w.IDs.ChangeSet(e.Name, next.Revision, rec.Digest, next.Digest)
 	c.story = w.correlate(e, &out, &o, c.set)
+	// What rules that repeat told is stored with the events: after a crash between the
+	// two it would hold down what nobody was told.
+	c.told = custom.DecodeTold(out.Memory.Told)
 	for i := range out.Findings {
 		entry, err := c.entry(i)
 		if err != nil {
@@ -41,6 +45,7 @@ func (w *Watcher) compose(s *slot, rec state.Record, was *history.Memory, out ru
 		}
 		txn.Events = append(txn.Events, entry)
 	}
+	out.Memory.Told = c.told.Encode()
 	if next.Memory, err = out.Memory.Encode(); err != nil {
 		return state.Txn{}, err
 	}
@@ -62,6 +67,8 @@ type composer struct {
 	transport *event.Transport
 	set       string             // id of the change set
 	story     *event.Correlation // with other endpoints; nil for none
+	own       *operator          // rules: one set for all of the step
+	told      *custom.Told
 }
 
 // entry makes event i of the step and moves the head of the chain over it.
@@ -77,7 +84,7 @@ func (c *composer) entry(i int) (state.Entry, error) {
 		Source: event.Source(c.by.Name, c.e.Name), Type: f.Type.CloudEvent(), Subject: subject, Time: event.At(c.at),
 	}
 	ev.Data = c.data(i, f, ev.ID)
-	c.w.custom.Load().Apply(&ev)
+	c.own.rules.ApplyAfter(&ev, c.told)
 	severity := ev.Data.Event.Severity
 	if f.Condition != nil && !f.Closing {
 		f.Condition.Severity = uint8(severity) // its closing passes the same filters
@@ -118,7 +125,7 @@ func (c *composer) data(i int, f *rules.Finding, id string) event.Data {
 	}
 	d.Observer = event.Observer{
 		Name: c.by.Name, Vantage: text(c.by.Vantage), Version: c.by.Version,
-		ConfigDigest: c.by.ConfigDigest, RulesDigest: sum(c.w.RulesDigest()),
+		ConfigDigest: c.by.ConfigDigest, RulesDigest: sum(c.own.digest),
 	}
 	return d
 }

@@ -102,7 +102,7 @@ type Watcher struct {
 	peers    peers
 	changes  changes
 	observer atomic.Pointer[Observer] // nil: Observer
-	custom   atomic.Pointer[custom.Set]
+	custom   atomic.Pointer[operator]
 	degraded atomic.Bool
 	stats    counters
 	seen     seen
@@ -111,19 +111,33 @@ type Watcher struct {
 	top      atomic.Int64 // when the next poll is due, likewise
 }
 
+// operator is the book of the operator, with the digest of both books: to make it
+// takes longer than to judge an event.
+type operator struct {
+	rules  *custom.Set
+	digest [32]byte
+}
+
 // SetRules gives the operator's rules the last word on events from now on; nil for
 // none.
-func (w *Watcher) SetRules(s *custom.Set) { w.custom.Store(s) }
+func (w *Watcher) SetRules(s *custom.Set) {
+	o := operator{s, rules.Digest(w.Book)}
+	if own := s.Digest(); own != [32]byte{} {
+		o.digest = sha256.Sum256(append(o.digest[:], own[:]...))
+	}
+	w.custom.Store(&o)
+}
+
+// judging is the book of the operator as of now.
+func (w *Watcher) judging() *operator {
+	if o := w.custom.Load(); o != nil {
+		return o
+	}
+	return &operator{digest: rules.Digest(w.Book)}
+}
 
 // RulesDigest identifies the built-in book and the operator's rules together.
-func (w *Watcher) RulesDigest() [32]byte {
-	book := rules.Digest(w.Book)
-	own := w.custom.Load().Digest()
-	if own == [32]byte{} {
-		return book
-	}
-	return sha256.Sum256(append(book[:], own[:]...))
-}
+func (w *Watcher) RulesDigest() [32]byte { return w.judging().digest }
 
 // looksPerMinute bounds the second looks at one endpoint: an issuer that
 // changes with every answer must not make us hammer it.

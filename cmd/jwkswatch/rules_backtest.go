@@ -8,14 +8,15 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"sync"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
-	"github.com/jwkswatch/jwkswatch/configs"
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/replay"
 	"github.com/jwkswatch/jwkswatch/rules"
+	"github.com/jwkswatch/jwkswatch/rules/custom"
 )
 
 func newRulesBacktest() *cobra.Command {
@@ -58,13 +59,13 @@ after the first row of their endpoint; a month has 30.4 days.
 		if err != nil {
 			return err
 		}
-		r := replay.Archive(rows, replay.Options{Book: rules.Book(), Amend: set.Apply})
+		r := replay.Archive(rows, replay.Options{Book: rules.Book(), Amend: repeating(set)})
 		if len(*compare) > 0 {
-			other, _, err := configs.LoadRules(configs.Options{Dir: "."}, *compare...)
+			other, err := readRules(cmd.ErrOrStderr(), *compare)
 			if err != nil {
-				return &ended{exitConfig, err}
+				return err
 			}
-			with := replay.Archive(rows, replay.Options{Book: rules.Book(), Amend: other.Apply})
+			with := replay.Archive(rows, replay.Options{Book: rules.Book(), Amend: repeating(other)})
 			return failed(printCompared(cmd.OutOrStdout(), &r, &with))
 		}
 		if *output == "json" {
@@ -79,6 +80,23 @@ after the first row of their endpoint; a month has 30.4 days.
 		return failed(printReplayed(cmd.OutOrStdout(), &r, least))
 	}
 	return cmd
+}
+
+// repeating lets the rules judge as the daemon does: with a memory of each endpoint.
+// Endpoints are replayed at once, each in its order.
+func repeating(set *custom.Set) func(*event.Event) {
+	var mu sync.Mutex
+	told := map[string]*custom.Told{}
+	return func(e *event.Event) {
+		mu.Lock()
+		of := told[e.Data.Endpoint.Name]
+		if of == nil {
+			of = new(custom.Told)
+			told[e.Data.Endpoint.Name] = of
+		}
+		mu.Unlock()
+		set.ApplyAfter(e, of)
+	}
 }
 
 func readArchive(in io.Reader, name string) ([]replay.Row, error) {

@@ -2,9 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -27,16 +27,38 @@ type ruleRow struct {
 	Override *string         `json:"override"` // what the operator made of it; null for nothing
 }
 
-// ruleFiles adds the flag that names files of rules, and returns what reads them.
+// ruleFiles adds the flags that name files of rules, themselves or by a
+// configuration, and returns what reads them. Problems are printed as config check
+// does.
 func ruleFiles(cmd *cobra.Command) func() (*custom.Set, error) {
 	files := cmd.Flags().StringArray("rules", nil, "file of rules of your own; may stand several times")
+	config := cmd.Flags().StringP("config", "c", "", "configuration whose rules: are meant")
+	cmd.MarkFlagsMutuallyExclusive("rules", "config")
 	return func() (*custom.Set, error) {
-		set, _, err := configs.LoadRules(configs.Options{Dir: "."}, *files...)
-		if err != nil {
-			return nil, &ended{exitConfig, err}
+		if *config != "" {
+			c, err := loadConfig(*config, cmd.ErrOrStderr())
+			if err != nil {
+				return nil, err
+			}
+			return c.Rules.Set, nil
 		}
-		return set, nil
+		return readRules(cmd.ErrOrStderr(), *files)
 	}
+}
+
+// readRules reads files of rules.
+func readRules(errs io.Writer, files []string) (*custom.Set, error) {
+	set, _, err := configs.LoadRules(configs.Options{Dir: "."}, files...)
+	if problems, bad := errors.AsType[configs.Errors](err); bad {
+		if err := problems.Print(errs); err != nil {
+			return nil, failed(err)
+		}
+		return nil, &ended{code: exitConfig}
+	}
+	if err != nil {
+		return nil, &ended{exitBlind, err}
+	}
+	return set, nil
 }
 
 func newRulesList() *cobra.Command {
@@ -174,27 +196,8 @@ func explainOwn(w io.Writer, r *custom.Rule) error {
 	if !r.Expires.IsZero() {
 		fmt.Fprintf(t, "until\t%s\n", r.Expires.Format("2006-01-02 15:04 UTC"))
 	}
-	var fields []string
-	used(&r.Where, &fields)
-	if len(fields) > 0 {
-		slices.Sort(fields)
-		fmt.Fprintf(t, "asks\t%s\n", strings.Join(slices.Compact(fields), ", "))
+	if fields := r.Where.Asks(); len(fields) > 0 {
+		fmt.Fprintf(t, "asks\t%s\n", strings.Join(fields, ", "))
 	}
 	return t.Flush()
-}
-
-// used lists the fields that a matcher asks for.
-func used(m *custom.Matcher, out *[]string) {
-	for _, t := range m.Tests {
-		*out = append(*out, t.Field.Name)
-	}
-	for i := range m.All {
-		used(&m.All[i], out)
-	}
-	for i := range m.Any {
-		used(&m.Any[i], out)
-	}
-	if m.Not != nil {
-		used(m.Not, out)
-	}
 }

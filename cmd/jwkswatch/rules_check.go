@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,19 +13,20 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jwkswatch/jwkswatch/configs"
 	"github.com/jwkswatch/jwkswatch/event"
-	"github.com/jwkswatch/jwkswatch/rules/custom"
 )
 
 func newRulesTest() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test FILE...",
 		Short: "Run the unit tests of your rules",
-		Long: `Runs tests of rules: each gives an event by its fields, or two JWKS documents, and
-says what the rules must make of it. Paths are relative to the file of the test.
-See docs/rules.md for the format.
+		Long: `Runs tests of rules: each gives an event by its fields, two JWKS documents, or polls
+in their order, and says what the rules must make of it. Paths are relative to the
+file of the test. See docs/rules.md for the format.
 
-Exits 1 if a test fails or too few rules are fired by one.
+Exits 1 if a test fails or too few rules are fired by one, 78 when a file of tests
+or of rules is bad, 4 when a file cannot be read.
 `,
 		Example: "  jwkswatch rules test rules_test.yaml\n  jwkswatch rules test --run noise --junit report.xml rules_test.yaml",
 		Args:    cobra.MinimumNArgs(1),
@@ -41,11 +43,9 @@ Exits 1 if a test fails or too few rules are fired by one.
 		if err != nil {
 			return fmt.Errorf("--run: %w", err)
 		}
-		report := ruleReport{Tests: []ruleResult{}, Unfired: []string{}}
-		for _, file := range args {
-			if err := runRuleFile(&report, file, pattern); err != nil {
-				return err
-			}
+		report := ruleReport{Tests: []ruleResult{}, Unfired: []string{}, Warnings: []checkedProblem{}, rules: map[string]bool{}}
+		if err := runRuleFiles(&report, args, pattern, cmd.ErrOrStderr()); err != nil {
+			return err
 		}
 		if *junit != "" {
 			if err := writeJUnit(*junit, &report); err != nil {
@@ -77,6 +77,8 @@ type ruleReport struct {
 	Coverage int          `json:"coverage"` // percent of the rules that a test fired
 	Unfired  []string     `json:"unfired"`  // rules that none did
 
+	Warnings []checkedProblem `json:"warnings"` // of the rules
+
 	rules map[string]bool // fired
 }
 
@@ -88,49 +90,75 @@ type ruleResult struct {
 	Got   string `json:"got,omitempty"`
 }
 
-// runRuleFile runs the tests of one file.
-func runRuleFile(report *ruleReport, file string, only *regexp.Regexp) error {
-	f, err := readRuleTests(file)
-	if err != nil {
-		return err
-	}
-	if report.rules == nil {
-		report.rules = map[string]bool{}
-	}
-	for _, r := range f.set.Rules {
-		if _, known := report.rules[r.ID]; !known {
-			report.rules[r.ID] = false
-		}
-	}
-	for i := range f.tests {
-		t := &f.tests[i]
-		if !only.MatchString(t.Name) {
-			continue
-		}
-		got, err := t.play(f)
-		if err != nil {
-			return &ended{exitConfig, fmt.Errorf("%s: %w", t.place, err)}
-		}
-		result := ruleResult{Name: t.Name, Place: t.place}
-		result.Want, result.Got = t.compare(got)
-		result.OK = result.Want == result.Got
-		if result.OK {
-			result.Want, result.Got = "", ""
-		} else {
-			report.Failed++
-		}
-		for _, e := range got {
-			for _, r := range e.Data.Rules {
-				if _, own := report.rules[r.ID]; own {
-					report.rules[r.ID] = true
-				}
+// runRuleFiles runs the tests of the files, once all of them could be read: what is
+// wrong with any of them is told at once.
+func runRuleFiles(report *ruleReport, files []string, only *regexp.Regexp, errs io.Writer) error {
+	var all []*configs.RuleTests
+	code := 0
+	for _, file := range files {
+		f, err := configs.LoadRuleTests(configs.Options{}, file)
+		problems, bad := errors.AsType[configs.Errors](err)
+		switch {
+		case bad:
+			if err := problems.Print(errs); err != nil {
+				return failed(err)
 			}
+			code = exitConfig
+		case err != nil:
+			return &ended{exitBlind, err}
+		default:
+			all = append(all, f)
 		}
-		report.Tests = append(report.Tests, result)
+	}
+	if code != 0 {
+		return &ended{code: code}
+	}
+	for _, f := range all {
+		report.Warnings = append(report.Warnings, problems(f.Warnings)...)
+		if err := configs.PrintWarnings(errs, f.Warnings); err != nil {
+			return failed(err)
+		}
+		report.run(f, only)
 	}
 	report.count()
 	return nil
 }
+
+func (r *ruleReport) run(f *configs.RuleTests, only *regexp.Regexp) {
+	for _, rule := range f.Set.Rules {
+		if !rule.Off {
+			r.rules[rule.ID] = r.rules[rule.ID] // known, fired or not
+		}
+	}
+	for _, o := range f.Set.Overrides {
+		r.rules[overrideOf+o.ID] = r.rules[overrideOf+o.ID]
+	}
+	for i := range f.Tests {
+		t := &f.Tests[i]
+		if !only.MatchString(t.Name) {
+			continue
+		}
+		got := playTest(t, f.Set)
+		result := ruleResult{Name: t.Name, Place: t.Place}
+		result.Want, result.Got = compareTest(t, f.Set, got)
+		result.OK = result.Want == "" && result.Got == ""
+		if !result.OK {
+			r.Failed++
+		}
+		for _, id := range firedRules(f.Set, got) {
+			r.rules[id] = true
+		}
+		for _, id := range overridden(got) {
+			if _, own := r.rules[overrideOf+id]; own {
+				r.rules[overrideOf+id] = true
+			}
+		}
+		r.Tests = append(r.Tests, result)
+	}
+}
+
+// overrideOf begins the name of an override in a report; no id of a rule does.
+const overrideOf = "override of "
 
 func (r *ruleReport) count() {
 	fired := 0
@@ -158,7 +186,7 @@ func printRuleReport(w io.Writer, r *ruleReport) error {
 		fmt.Fprintf(w, "FAIL  %s (%s)\n      want %s\n      got  %s\n", event.Text(t.Name), t.Place, event.Text(t.Want), event.Text(t.Got))
 	}
 	for _, id := range r.Unfired {
-		fmt.Fprintf(w, "no test fires the rule %s\n", id)
+		fmt.Fprintf(w, "no test fires %s\n", id)
 	}
 	_, err := fmt.Fprintf(w, "%d tests, %d failed; %d %% of the rules are fired\n", len(r.Tests), r.Failed, r.Coverage)
 	return err
@@ -193,10 +221,4 @@ func writeJUnit(path string, r *ruleReport) error {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return os.WriteFile(path, append([]byte(xml.Header), append(b, '\n')...), 0o644)
-}
-
-// applied lets the rules judge an event.
-func applied(set *custom.Set, e event.Event) event.Event {
-	set.Apply(&e)
-	return e
 }

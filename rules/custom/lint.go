@@ -4,8 +4,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-
-	"github.com/jwkswatch/jwkswatch/event"
+	"strings"
 )
 
 // must are all tests that an event has to pass to match.
@@ -146,12 +145,16 @@ func (r *Rule) Shadows(other *Rule) bool {
 	default:
 		return false
 	}
-	mine, err := Types(r.On)
-	theirs, too := Types(other.On)
-	if err != nil || too != nil || slices.ContainsFunc(theirs, func(t event.Type) bool { return !slices.Contains(mine, t) }) {
+	if slices.ContainsFunc(other.On, func(p string) bool { return !onAll(r.On, p) }) {
 		return false
 	}
 	return r.Where.covers(&other.Where)
+}
+
+// onAll reports whether the patterns name every type that this one names.
+func onAll(patterns []string, p string) bool {
+	object, all := strings.CutSuffix(p, ".*")
+	return p != "*" && on(patterns, p) || slices.Contains(patterns, "*") || all && on(patterns, object+".x")
 }
 
 // covers reports whether every event that the other matches is matched: each test
