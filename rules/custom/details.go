@@ -16,9 +16,9 @@ func Details(t event.Type) map[string]Kind {
 		return out
 	}
 	st := reflect.TypeOf(d).Elem()
-	for i := range st.NumField() {
-		tag := member(st.Field(i))
-		if k := kindOf(st.Field(i).Type, tag); k != "" {
+	for field := range st.Fields() {
+		tag := member(field)
+		if k := kindOf(field.Type, tag); k != "" {
 			out[tag] = k
 		}
 	}
