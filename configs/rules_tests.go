@@ -155,7 +155,9 @@ func (t *testReader) test(v value) {
 	at := t.d.mapping(v, "a test", []field{
 		{key: "name", required: true, hint: "name: what the rules should do", one: filledOf(&test.Name)},
 		{key: "at", one: t.instant(&test.At)},
-		{key: "given", node: keep(&given)}, {key: "before", node: keep(&before)}, {key: "after", node: keep(&after)},
+		{key: "given", node: keep(&given)},
+		{key: "before", node: keep(&before)},
+		{key: "after", node: keep(&after)},
 		{key: "polls", node: keep(&polls)},
 		{key: "expect", required: true, hint: "a test that expects nothing cannot fail: expect: { severity: high }", node: keep(&expect)},
 	})

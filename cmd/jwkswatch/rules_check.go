@@ -15,6 +15,7 @@ import (
 
 	"github.com/jwkswatch/jwkswatch/configs"
 	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/rules/custom"
 )
 
 func newRulesTest() *cobra.Command {
@@ -125,13 +126,10 @@ func runRuleFiles(report *ruleReport, files []string, only *regexp.Regexp, errs 
 }
 
 func (r *ruleReport) run(f *configs.RuleTests, only *regexp.Regexp) {
-	for _, rule := range f.Set.Rules {
-		if !rule.Off {
-			r.rules[rule.ID] = r.rules[rule.ID] // known, fired or not
+	for _, id := range testable(f.Set) {
+		if _, known := r.rules[id]; !known {
+			r.rules[id] = false
 		}
-	}
-	for _, o := range f.Set.Overrides {
-		r.rules[overrideOf+o.ID] = r.rules[overrideOf+o.ID]
 	}
 	for i := range f.Tests {
 		t := &f.Tests[i]
@@ -155,6 +153,20 @@ func (r *ruleReport) run(f *configs.RuleTests, only *regexp.Regexp) {
 		}
 		r.Tests = append(r.Tests, result)
 	}
+}
+
+// testable are the names of what a test may fire.
+func testable(set *custom.Set) []string {
+	var out []string
+	for _, r := range set.Rules {
+		if !r.Off {
+			out = append(out, r.ID)
+		}
+	}
+	for _, o := range set.Overrides {
+		out = append(out, overrideOf+o.ID)
+	}
+	return out
 }
 
 // overrideOf begins the name of an override in a report; no id of a rule does.
