@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/jwkswatch/jwkswatch/rules"
 	"github.com/jwkswatch/jwkswatch/rules/custom"
 )
 
@@ -99,11 +100,12 @@ func LoadRules(o Options, files ...string) (*custom.Set, []Problem, error) {
 func loadBook(d *decoder, files []string) (*bookReader, error) {
 	b := newBookReader(d)
 	for _, file := range files {
-		src, r := d.load(file, MaxFile)
+		path := d.path(file)
+		src, r := d.load(path, MaxFile)
 		if r != nil {
 			return nil, fmt.Errorf("%s: %s", file, r.what)
 		}
-		b.add(source{name: file, dir: filepath.Dir(file), path: file}, src)
+		b.add(source{name: file, dir: filepath.Dir(path), path: path}, src)
 	}
 	b.read()
 	return b, nil
@@ -120,6 +122,8 @@ type bookReader struct {
 	lists  map[string]*named
 	macros map[string]*named
 	tests  int // read so far
+	book   []rules.Rule
+	fields map[string]custom.Field // but for labels and details
 	uses   []use
 }
 
@@ -137,7 +141,12 @@ type named struct {
 }
 
 func newBookReader(d *decoder) *bookReader {
+	fields := map[string]custom.Field{}
+	for _, f := range custom.Fields() {
+		fields[f.Name] = f
+	}
 	return &bookReader{
+		book: rules.Book(), fields: fields,
 		d: d, set: &custom.Set{}, ids: map[string]string{}, at: map[string]sourced{},
 		lists: map[string]*named{}, macros: map[string]*named{},
 	}

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/jwkswatch/jwkswatch/rules"
 	"github.com/jwkswatch/jwkswatch/rules/custom"
 )
 
@@ -90,7 +89,7 @@ func (b *bookReader) between() {
 // ruleNames warns of tests for rules that there are not.
 func (b *bookReader) ruleNames() {
 	var ids []string
-	for _, r := range rules.Book() {
+	for _, r := range b.book {
 		ids = append(ids, r.ID)
 	}
 	for _, u := range b.uses {

@@ -147,7 +147,7 @@ func (b *bookReader) overrideFields(o *custom.Override, enabled *bool, where **v
 // if it lowers. It returns the type of the rule.
 func (b *bookReader) builtin(id value, o *custom.Override, types []event.Type) []event.Type {
 	var ids []string
-	for _, r := range rules.Book() {
+	for _, r := range b.book {
 		ids = append(ids, r.ID)
 		if r.ID != o.ID {
 			continue
@@ -173,7 +173,7 @@ func (b *bookReader) unique(v value, id, place string) {
 	if other, again := b.ids[id]; again {
 		b.fail(v, false, "rule "+strconv.Quote(id)+" stands at "+other+" already", "give each rule an id of its own")
 	}
-	if slices.ContainsFunc(rules.Book(), func(r rules.Rule) bool { return r.ID == id }) {
+	if slices.ContainsFunc(b.book, func(r rules.Rule) bool { return r.ID == id }) {
 		b.fail(v, false, "rule "+strconv.Quote(id)+" is built in", "give yours another id; to change the built-in one: overrides:")
 	}
 	b.ids[id] = place
@@ -204,6 +204,7 @@ func (b *bookReader) severity(to *event.Severity) *binding {
 	var text string
 	c := choiceOf(&text, custom.Severities())
 	set := c.set
+	c.shape = func() shape { return shape{enum: append(custom.Severities(), "info")} }
 	c.set = func(s string) *refusal {
 		if s == "info" {
 			s = "informational"

@@ -29,13 +29,13 @@ func RulesSchema() []byte {
 	root.Schema, root.ID, root.Title = "https://json-schema.org/draft/2020-12/schema", RulesSchemaID, "Rules of jwkswatch"
 	root.Defs = map[string]*schema{
 		"expansion": {Type: "string", Pattern: expansionPattern(), Description: "A value that comes from the environment or a file."},
-		"where":     whereSchema(),
 		"rule": described(b.ruleFields(&p), map[string]*schema{
 			"on": onSchema(), "where": where, "escalate": each("escalation"), "tags": {AnyOf: []*schema{plain(), words}},
 		}),
-		"escalation": described(b.escalationFields(new(custom.Escalation), nil), map[string]*schema{"where": where}),
+		"escalation": described(b.escalationFields(new(custom.Escalation), func(value) {}), map[string]*schema{"where": where}),
 		"override":   described(b.overrideFields(new(custom.Override), new(bool), nil), map[string]*schema{"where": where}),
 	}
+	root.Defs["where"] = whereSchema(root.Defs)
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
@@ -86,29 +86,43 @@ func onSchema() *schema {
 	return &schema{AnyOf: []*schema{one, {Type: "array", MinItems: 1, Items: one}}}
 }
 
-func whereSchema() *schema {
+// whereSchema is the schema of a matcher; what its fields may be compared with goes
+// into defs, once for each kind.
+func whereSchema(defs map[string]*schema) *schema {
+	parts := &schema{Type: "array", MinItems: 1, Items: ref("where")}
 	s := &schema{
 		Type: "object", MinProperties: 1, AdditionalProperties: false,
 		Properties: map[string]any{
-			"any": &schema{Type: "array", MinItems: 1, Items: ref("where")},
-			"all": &schema{Type: "array", MinItems: 1, Items: ref("where")},
-			"not": ref("where"),
+			"any": parts, "all": parts, "not": ref("where"),
 			"use": &schema{AnyOf: []*schema{plain(), {Type: "array", MinItems: 1, Items: plain()}}},
 		},
 		PatternProperties: map[string]*schema{
-			`^endpoint\.labels\.` + labelKeyPattern + `$`: testSchema(&custom.Field{Kind: custom.Text, Doc: "a label of the endpoint"}),
+			`^endpoint\.labels\.` + labelKeyPattern + `$`: testSchema(&custom.Field{Kind: custom.Text, Doc: "a label of the endpoint"}, defs),
 			`^details\.[a-z0-9_]+$`:                       {Description: "a member of the details of the types in on"},
 		},
 	}
 	for _, f := range custom.Fields() {
-		s.Properties[f.Name] = testSchema(&f)
+		s.Properties[f.Name] = testSchema(&f, defs)
 	}
 	return s
 }
 
 // testSchema is what one field may be compared with.
-func testSchema(f *custom.Field) *schema {
-	one := valueSchema(f)
+func testSchema(f *custom.Field, defs map[string]*schema) *schema {
+	name := strings.ReplaceAll(string(f.Kind), " ", "_")
+	if f.Values != nil {
+		name = f.Name
+	}
+	out := ref("test:" + name)
+	out.Description = f.Doc
+	if f.Example != "" {
+		out.Examples = []any{f.Example}
+	}
+	if defs["test:"+name] != nil {
+		return out
+	}
+	defs["value:"+name] = valueSchema(f)
+	one := ref("value:" + name)
 	several := &schema{Type: "array", MinItems: 1, Items: one}
 	ops := &schema{Type: "object", MinProperties: 1, AdditionalProperties: false, Properties: map[string]any{}}
 	for _, op := range custom.Ops(f.Kind) {
@@ -123,10 +137,7 @@ func testSchema(f *custom.Field) *schema {
 			ops.Properties[string(op)] = one
 		}
 	}
-	out := &schema{Description: f.Doc, AnyOf: []*schema{one, several, ops}}
-	if f.Example != "" {
-		out.Examples = []any{f.Example}
-	}
+	defs["test:"+name] = &schema{AnyOf: []*schema{one, several, ops}}
 	return out
 }
 

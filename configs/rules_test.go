@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -166,13 +167,21 @@ func TestRulesAreLinted(t *testing.T) {
 func FuzzRules(f *testing.F) {
 	f.Add(goodRules)
 	f.Add("version: 1\nrules: [{ id: a, on: \"*\", where: { not: { any: [{ key.bits: { gt: 1 } }] } }, severity: low }]\n")
+	f.Add("version: 1\nlists: { l: [a] }\nmacros: { m: { not: { key.use: enc } } }\nrules: [{ id: a, on: [key.*], where: { use: m, key.kid: { in_list: l, glob: \"a*\" } }, severity: high, repeat: 7d, escalate: [{ where: { all: [{ endpoint.tier: low }] }, severity: low }] }]\n")
+	f.Add("version: 1\noverrides: [{ id: key-added, enabled: false, where: { details.class: [sig, enc] } }]\n")
 	e, err := event.Decode([]byte(`{}`))
 	if err != nil {
 		e = &event.Event{}
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		o := worldOf(map[string]string{"rules.yaml": text})
-		set, _, err := LoadRules(o, "rules.yaml")
+		o := Options{Dir: ".", ReadFile: func(string) ([]byte, error) { return []byte(text), nil }, LookupEnv: func(string) (string, bool) { return "", false }, Now: func() time.Time { return lookedAt }}
+		set, warnings, err := LoadRules(o, "rules.yaml")
+		problems, _ := errors.AsType[Errors](err)
+		for _, p := range append(problems, warnings...) {
+			if p.File != "rules.yaml" || p.Line < 1 || p.Col < 1 || p.Message == "" {
+				t.Errorf("%+v", p)
+			}
+		}
 		if err != nil {
 			return
 		}

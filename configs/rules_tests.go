@@ -59,7 +59,7 @@ const maxRuleTests = 10_000
 // be read.
 func LoadRuleTests(o Options, file string) (*RuleTests, error) {
 	d := newDecoder(file, o)
-	src, r := d.load(file, MaxFile)
+	src, r := d.load(d.main.path, MaxFile)
 	if r != nil {
 		return nil, fmt.Errorf("%s: %s", file, r.what)
 	}

@@ -146,7 +146,10 @@ func (b *bookReader) field(v value, types []event.Type) (custom.Field, bool) {
 			return custom.Field{}, false
 		}
 	}
-	field, ok := custom.FieldOf(name, types)
+	field, ok := b.fields[name]
+	if !ok {
+		field, ok = custom.FieldOf(name, types)
+	}
 	if label, is := strings.CutPrefix(name, "endpoint.labels."); ok && is {
 		if _, r := checkLabel(label, ""); r != nil {
 			b.fail(v, true, r.what, r.hint)
@@ -157,8 +160,8 @@ func (b *bookReader) field(v value, types []event.Type) (custom.Field, bool) {
 		return field, true
 	}
 	var names []string
-	for _, f := range custom.Fields() {
-		names = append(names, f.Name)
+	for f := range b.fields {
+		names = append(names, f)
 	}
 	for _, t := range types {
 		for m := range custom.Details(t) {

@@ -140,15 +140,20 @@ Exits 78 when the configuration is bad, 4 when the file cannot be read.`,
 
 func newConfigSchema() *cobra.Command {
 	return &cobra.Command{
-		Use:   "schema",
-		Short: "Print the JSON Schema of the configuration, for editors",
-		Long: `Print the JSON Schema of the configuration. An editor that knows it completes and
-checks while one writes; config check is the last word: it also sees what lies
-between values and in files.`,
-		Example: "  jwkswatch config schema > jwkswatch.schema.json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := cmd.OutOrStdout().Write(configs.Schema())
+		Use:   "schema [rules]",
+		Short: "Print the JSON Schema of the configuration, or of rules, for editors",
+		Long: `Print the JSON Schema of the configuration, or with rules that of a file of rules.
+An editor that knows it completes and checks while one writes; config check is the
+last word: it also sees what lies between values and in files.`,
+		Example:   "  jwkswatch config schema > jwkswatch.schema.json\n  jwkswatch config schema rules > rules.schema.json",
+		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{"rules"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			schema := configs.Schema()
+			if len(args) > 0 {
+				schema = configs.RulesSchema()
+			}
+			_, err := cmd.OutOrStdout().Write(schema)
 			return failed(err)
 		},
 	}

@@ -122,6 +122,9 @@ func ruleRows(set *custom.Set) []ruleRow {
 		if r.Severity != 0 {
 			row.Severity = new(r.Severity)
 		}
+		if r.Off {
+			row.Override = new("off")
+		}
 		out = append(out, row)
 	}
 	return out
@@ -129,13 +132,16 @@ func ruleRows(set *custom.Set) []ruleRow {
 
 func newRulesExplain() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "explain ID",
-		Short: "One rule: what it finds, why it matters, what moves it",
-		Long: `Explains one rule of the built-in book, or with --rules one of your own. The runbook
-of its type follows: jwkswatch explain TYPE.
+		Use:   "explain ID|FIELD",
+		Short: "One rule, or one field that rules may ask for",
+		Long: `Explains one rule of the built-in book, or with --rules or -c one of your own: what it
+finds, why it matters, and what moves it. Also explains a field of the vocabulary,
+such as key.age. The runbook of a type: jwkswatch explain TYPE.
 `,
-		Example: "  jwkswatch rules explain key-mutated\n  jwkswatch rules explain partner-noise --rules rules.d/corp.yaml",
+		Example: "  jwkswatch rules explain key-mutated\n  jwkswatch rules explain partner-noise --rules rules.d/corp.yaml\n  jwkswatch rules explain endpoint.tier",
 		Args:    cobra.ExactArgs(1),
+
+		ValidArgsFunction: explainable,
 	}
 	read := ruleFiles(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -154,9 +160,46 @@ of its type follows: jwkswatch explain TYPE.
 				return failed(explainOwn(w, r))
 			}
 		}
-		return fmt.Errorf("no rule is named %s: jwkswatch rules list has them", event.Text(args[0]))
+		if f, ok := custom.FieldOf(args[0], event.Types()); ok {
+			return failed(explainField(w, &f))
+		}
+		return fmt.Errorf("no rule and no field is named %s: jwkswatch rules list has the rules, docs/rules.md the fields", event.Text(args[0]))
 	}
 	return cmd
+}
+
+// explainable completes names of rules and of fields.
+func explainable(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var out []string
+	for _, r := range rules.Book() {
+		out = append(out, cobra.CompletionWithDesc(r.ID, r.Title))
+	}
+	for _, f := range custom.Fields() {
+		out = append(out, cobra.CompletionWithDesc(f.Name, f.Doc))
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+func explainField(w io.Writer, f *custom.Field) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "field\t%s\n", event.Text(f.Name))
+	fmt.Fprintf(t, "is\t%s\n", f.Doc)
+	fmt.Fprintf(t, "kind\t%s\n", f.Kind)
+	if f.Values != nil {
+		fmt.Fprintf(t, "values\t%s\n", strings.Join(f.Values, ", "))
+	}
+	var ops []string
+	for _, op := range custom.Ops(f.Kind) {
+		ops = append(ops, string(op))
+	}
+	fmt.Fprintf(t, "operators\t%s\n", strings.Join(ops, ", "))
+	if f.Example != "" {
+		fmt.Fprintf(t, "example\twhere: { %s: %q }\n", f.Name, f.Example)
+	}
+	if !f.Always {
+		fmt.Fprintln(t, "absent\tin some events: then every comparison is false, but for exists: false")
+	}
+	return t.Flush()
 }
 
 func explainRule(w io.Writer, r *rules.Rule) error {
@@ -189,6 +232,18 @@ func explainOwn(w io.Writer, r *custom.Rule) error {
 	fmt.Fprintf(t, "action\t%s\n", r.Action)
 	if r.Severity != 0 {
 		fmt.Fprintf(t, "severity\t%s\n", r.Severity)
+	}
+	for _, e := range r.Escalate {
+		fmt.Fprintf(t, "escalates\tto %s, by %s\n", e.Severity, strings.Join(e.Where.Asks(), ", "))
+	}
+	if r.Repeat > 0 {
+		fmt.Fprintf(t, "repeat\ttold again after %s\n", r.Repeat)
+	}
+	if r.Off {
+		fmt.Fprintln(t, "enabled\tfalse")
+	}
+	if r.Fixed {
+		fmt.Fprintln(t, "lowered\tnever")
 	}
 	if r.Reason != "" {
 		fmt.Fprintf(t, "reason\t%s\n", event.Text(r.Reason))
