@@ -6,8 +6,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-
-	"github.com/jwkswatch/jwkswatch/rules/custom"
 )
 
 // Delta is what a reload changes. All lists are sorted; names are those of
@@ -178,31 +176,6 @@ func (d *Delta) settings(old, new *Config) {
 		d.shrinks("observer.heartbeat is turned off")
 	case before > 0 && after > before:
 		d.shrinks("observer.heartbeat is raised from %s to %s", formatDuration(before), formatDuration(after))
-	}
-}
-
-// lowers tells of rules that lower severities and did not before.
-func (d *Delta) lowers(old, new *custom.Set) {
-	if new.NoBuiltin && !old.NoBuiltin {
-		d.shrinks("rules.builtin is turned off")
-	}
-	had := map[string]bool{}
-	for _, r := range old.Rules {
-		had[r.ID] = r.Action == custom.Downgrade
-	}
-	for _, r := range new.Rules {
-		if r.Action == custom.Downgrade && !had[r.ID] {
-			d.shrinks("rule %s lowers severities", r.ID)
-		}
-	}
-	off := map[string]bool{}
-	for _, o := range old.Overrides {
-		off[o.ID] = o.Off
-	}
-	for _, o := range new.Overrides {
-		if o.Off && !off[o.ID] {
-			d.shrinks("rule %s is switched off", o.ID)
-		}
 	}
 }
 

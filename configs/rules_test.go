@@ -188,6 +188,7 @@ func FuzzRules(f *testing.F) {
 		n := *e
 		n.Data.Event = event.Facts{Type: event.KeyAdded, Severity: event.SeverityLow}
 		set.Apply(&n)
+		set.Digest()
 		if s := n.Data.Event.Severity; s < event.SeverityInformational || s > event.SeverityCritical {
 			t.Errorf("severity %d", s)
 		}

@@ -35,8 +35,8 @@ type Rule struct {
 	Title    string
 	On       []string // types, objects as "key.*", or "*"
 	Where    Matcher
-	Action   Action // "" means Detect
-	Severity event.Severity
+	Action   Action         // "" means Detect
+	Severity event.Severity `json:",omitzero"` // 0 of a Raise
 	Escalate []Escalation
 	// Repeat is for how long a Detect holds down what it told already, of the same
 	// type and about the same keys of the same endpoint; 0: it tells every time.
@@ -61,7 +61,7 @@ type Escalation struct {
 type Override struct {
 	ID       string
 	Where    Matcher
-	Severity event.Severity // 0: unchanged
+	Severity event.Severity `json:",omitzero"` // 0: unchanged
 	Off      bool
 	Place    string
 }

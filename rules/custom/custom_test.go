@@ -169,6 +169,26 @@ func TestDigest(t *testing.T) {
 	if a.Digest() == b.Digest() {
 		t.Error("another bound has the same digest")
 	}
+	// Rules of every form have one, and each its own: a rule that raises has no severity.
+	seen := map[[32]byte]int{}
+	for i, s := range []custom.Set{
+		{Rules: []custom.Rule{{ID: "a", On: []string{"*"}, Action: custom.Raise}}},
+		{Rules: []custom.Rule{{ID: "a", On: []string{"*"}, Action: custom.Raise, Off: true}}},
+		{Rules: []custom.Rule{{ID: "a", On: []string{"*"}, Severity: event.SeverityLow}}},
+		{Rules: []custom.Rule{{ID: "a", On: []string{"*"}, Severity: event.SeverityLow, Repeat: time.Hour}}},
+		{Rules: []custom.Rule{{ID: "a", On: []string{"*"}, Severity: event.SeverityLow, Fixed: true}}},
+		{Rules: []custom.Rule{{ID: "a", On: []string{"*"}, Severity: event.SeverityLow, Escalate: []custom.Escalation{{Severity: event.SeverityHigh}}}}},
+		{Rules: []custom.Rule{{ID: "a", On: []string{"*"}, Severity: event.SeverityLow, Where: custom.Matcher{Not: new(test("key.age", custom.Gt, time.Hour))}}}},
+		{Rules: []custom.Rule{{ID: "a", On: []string{"*"}, Severity: event.SeverityLow, Action: custom.Downgrade, Expires: now}}},
+		{Overrides: []custom.Override{{ID: "key-added", Off: true}}},
+		{Overrides: []custom.Override{{ID: "key-added", Severity: event.SeverityLow}}},
+		{NoBuiltin: true},
+	} {
+		if other, again := seen[s.Digest()]; again {
+			t.Errorf("%d and %d have one digest", other, i)
+		}
+		seen[s.Digest()] = i
+	}
 }
 
 // TestFieldsAreReadable holds that each field of the vocabulary has a description,
