@@ -153,7 +153,7 @@ type Judgement struct {
 // Adjustment is one move of the severity.
 type Adjustment struct {
 	Rule    string   `json:"rule"`
-	Kind    string   `json:"kind"` // downgrade, raise, approval, learned, explained
+	Kind    string   `json:"kind"` // downgrade, raise, override, approval, learned, explained
 	To      Severity `json:"to"`
 	Reason  string   `json:"reason"`
 	By      *string  `json:"by"`
