@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/history"
 	"github.com/jwkswatch/jwkswatch/rules"
 )
 
@@ -267,6 +268,41 @@ func TestHurriedRotationsAreExchanges(t *testing.T) {
 	later(20 * day)(s)
 	f := s.replace(doc("Z0:z"))
 	s.expect(tell(f)[:2], "medium set.replaced", "medium rotation.no_overlap")
+}
+
+// TestPerhapsHurriedIsNoExchange: what polls cannot tell is no habit.
+func TestPerhapsHurriedIsNoExchange(t *testing.T) {
+	s := newSim(t)
+	s.policy.Interval = 6 * time.Hour
+	s.poll(doc("A:a"))
+	s.poll(doc("A:a", "B:b"))
+	later(12 * time.Hour)(s)
+	s.poll(doc("B:b"))
+	if s.count("informational rotation.removed_early") != 1 || len(s.memory().Habit.Replacements) != 0 {
+		t.Errorf("%v: %q", s.memory().Habit.Replacements, tell(s.all))
+	}
+}
+
+// TestKeysOfTheUnsteadyEndNoHabit: that a node has one more is no overlap.
+func TestKeysOfTheUnsteadyEndNoHabit(t *testing.T) {
+	s := newSim(t)
+	s.exchanges(20*day, 20*day, 20*day)
+	live := "R" + s.memory().Live[0].Kid[1:] + ":" + s.memory().Live[0].Kid
+	s.poll(doc(live, "N0:n"))
+	for i := range 4 {
+		later(3 * time.Hour)(s)
+		s.poll([][]byte{doc(live), doc(live, "N0:n")}[i%2])
+	}
+	if s.memory().Stability.Phase != history.Unstable {
+		t.Fatalf("%q", tell(s.all))
+	}
+	for i := range 3 {
+		later(time.Hour)(s)
+		s.poll(doc(live, fmt.Sprintf("M%d:m%d", i, i)))
+	}
+	if !s.open(event.RotationNoOverlap) {
+		t.Errorf("%q", tell(s.all))
+	}
 }
 
 // TestExchangeWhileNobodyLooked: keys that rotate may all have gone meanwhile.
