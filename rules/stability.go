@@ -225,7 +225,7 @@ func (s *step) forward(t *turn) {
 	st := &s.m.Stability
 	if t.unseen && st.Phase == history.Suspect {
 		t.c.doubted = st.Back
-		t.back = append(t.back, s.backIn(t.x)...)
+		t.back = append(t.back, s.backIn(t.x, t.c.Keys)...)
 		st.Settle()
 		s.leaves(t)
 	}
@@ -274,7 +274,7 @@ func (s *step) doubts(t *turn) (settled bool) {
 		for _, ch := range t.back[:min(len(t.back), event.MaxKeys)] {
 			st.Back = append(st.Back, ch.ID)
 		}
-	case t.x.set.Digest == st.Newest: // within the time of a rollout
+	case t.x.set.Digest == st.Newest && len(s.backIn(t.x, t.c.Keys)) == 0: // within the time of a rollout
 		st.Settled = t.c.At.Sub(st.Since)
 		st.Settle()
 		return true
