@@ -117,7 +117,7 @@ func TestHowRegularAHabitIs(t *testing.T) {
 	for _, tt := range []struct {
 		interval, next time.Duration
 		want           string
-	}{{6 * time.Hour, 14 * time.Hour, "low"}, {5 * time.Hour, 15 * time.Hour, "low"}, {5 * time.Hour, 14 * time.Hour, "high"}} {
+	}{{6 * time.Hour, 11 * time.Hour, "low"}, {5 * time.Hour, 15 * time.Hour, "low"}, {5 * time.Hour, 14 * time.Hour, "high"}} {
 		s := newSim(t)
 		s.policy.Interval = tt.interval
 		got := s.exchanges(30*time.Hour, 30*time.Hour, 30*time.Hour, 30*time.Hour, tt.next)

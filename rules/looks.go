@@ -131,6 +131,7 @@ func (s *step) resolve(first, x *answer) {
 	s.learn(first, x)
 	// What only the first look showed now stands in the baseline and is lacking
 	// in the newest answer: that is a claim of its own.
+	x.changes, x.shown = nil, nil // of the old baseline
 	s.first(x)
 }
 
