@@ -91,7 +91,7 @@ func settle(t *testing.T, s *sim, told map[jwks.Identity]bool) {
 	}
 	// What the state machine ends in its own time may stand: minutes are none.
 	open := slices.DeleteFunc(slices.Clone(m.Conditions), func(c *history.Condition) bool {
-		return slices.Contains([]event.Type{event.SetUnstable, event.RotationNoOverlap, event.EndpointNoisy}, event.Type(c.Type))
+		return slices.Contains([]event.Type{event.SetUnstable, event.RotationNoOverlap, event.EndpointNoisy, event.KeyOverage, event.RotationOverdue}, event.Type(c.Type))
 	})
 	if m.Pending != nil || len(open) > 0 {
 		t.Fatalf("not settled: pending %+v, %d conditions open", m.Pending, len(open))

@@ -55,6 +55,13 @@ func (s *step) seenBefore(set *jwks.Set) (at time.Time, ok bool) {
 // was never seen: the set itself was here before, or all that differs is what
 // comes and goes.
 func (s *step) nothingUnseen(set *jwks.Set, changes []diff.Change) bool {
+	// What only one of two looks showed was seen all the same, whatever set the other
+	// one is.
+	if slices.ContainsFunc(changes, func(c diff.Change) bool {
+		return c.Kind == diff.Added || c.Kind == diff.Mutated || c.Kind == diff.KidReused
+	}) {
+		return false
+	}
 	if _, known := s.seenBefore(set); known {
 		return !slices.ContainsFunc(changes, s.newPlace)
 	}
@@ -227,7 +234,9 @@ func (s *step) forward(t *turn) {
 		t.c.doubted = st.Back
 		t.back = append(t.back, s.backIn(t.x, t.c.Keys)...)
 		st.Settle()
-		s.leaves(t)
+		if s.o.Set.Usable() { // else with the next answer that is a set
+			s.leaves(t)
+		}
 	}
 	if len(t.back) > 0 {
 		t.c.resurrection = &resurrection{changes: t.back}

@@ -60,6 +60,8 @@ func (s *step) stabilityPassing(x *answer) {
 		s.calms(x)
 	case st.Phase == history.Unstable:
 		s.missing(x, max(day, 10*s.p.Interval))
+	case st.Phase == history.Stable && s.m.Pending == nil:
+		s.tellMissing(x, nil) // what an answer that was no set could not tell
 	}
 	s.moments(x)
 }
