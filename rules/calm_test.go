@@ -154,6 +154,23 @@ func TestClocksStandStill(t *testing.T) {
 	}
 }
 
+// TestWhatIsAnOutage pins how long nobody must have looked for a clock to stand.
+func TestWhatIsAnOutage(t *testing.T) {
+	for pause, want := range map[time.Duration]int{3 * time.Minute: 0, 3*time.Minute + time.Second: 1} {
+		s := unsteady(t)
+		s.wait(pause - time.Minute)
+		s.poll(two)
+		if n := len(s.memory().Stability.Gaps); n != want {
+			t.Errorf("after %s: %d gaps", pause, n)
+		}
+	}
+	s := unsteady(t)
+	s.good = time.Time{} // nobody knows when
+	if s.poll(two); s.memory().Stability.Gaps != nil {
+		t.Error("a gap since no time")
+	}
+}
+
 // TestManyOutages: of many gaps those that matter are remembered.
 func TestManyOutages(t *testing.T) {
 	s := unsteady(t)

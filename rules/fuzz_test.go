@@ -62,6 +62,13 @@ func FuzzStep(f *testing.F) {
 				}
 			}
 			note(told, s.findings)
+			if m := s.memory(); slices.ContainsFunc(s.findings, func(f rules.Finding) bool { return f.Type == event.BaselineEstablished }) {
+				for _, k := range m.Live {
+					// Known from the start: whether its return is told is for the tests of
+					// stability to say.
+					told[k.ID] = true
+				}
+			}
 		}
 		settle(t, s, told)
 	})
@@ -82,8 +89,12 @@ func settle(t *testing.T, s *sim, told map[jwks.Identity]bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Pending != nil || len(m.Conditions) > 0 {
-		t.Fatalf("not settled: pending %+v, %d conditions open", m.Pending, len(m.Conditions))
+	// What the state machine ends in its own time may stand: minutes are none.
+	open := slices.DeleteFunc(slices.Clone(m.Conditions), func(c *history.Condition) bool {
+		return slices.Contains([]event.Type{event.SetUnstable, event.RotationNoOverlap, event.EndpointNoisy, event.KeyOverage, event.RotationOverdue}, event.Type(c.Type))
+	})
+	if m.Pending != nil || len(open) > 0 {
+		t.Fatalf("not settled: pending %+v, %d conditions open", m.Pending, len(open))
 	}
 	var live []string
 	for _, k := range m.Live {

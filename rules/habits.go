@@ -120,7 +120,7 @@ func (s *step) inProfile(c *Case) bool {
 func newWay(c *Case) bool {
 	l := &c.Before.Learned
 	return slices.ContainsFunc(c.looks, func(a *answer) bool { return a.facts != nil && newLeaf(l, a.facts) }) ||
-		slices.ContainsFunc(l.SPKIs, func(v history.Value) bool { return v.First.After(c.Before.Baseline) && c.At.Sub(v.First) <= besides })
+		slices.ContainsFunc(l.SPKIs, func(v history.Value) bool { return c.At.Sub(v.First) <= besides })
 }
 
 func kind(k *jwks.Key) string { return history.FlawID(k.Kty, k.Crv, fmt.Sprint(k.Bits), k.Alg) }
@@ -158,7 +158,7 @@ func (s *step) hurried(c *Case) {
 }
 
 // learned lowers what an issuer does by habit. It never lowers what moved at the
-// same time, and never below medium where the tier is critical.
+// same time; where the tier is critical it is raised again to medium.
 func learned(c *Case, list []Finding) {
 	for i := range list {
 		f := &list[i]
@@ -172,11 +172,7 @@ func learned(c *Case, list []Finding) {
 		case "opens":
 			f.lower(event.SeverityMedium, "learned", "replaces_all_by_habit")
 		case "habit":
-			to := event.SeverityLow
-			if c.Policy.Tier == "critical" {
-				to = event.SeverityMedium
-			}
-			f.lower(to, "learned", "replaces_all_by_habit")
+			f.lower(event.SeverityLow, "learned", "replaces_all_by_habit")
 			f.because("in_habit")
 		case "off_habit":
 			f.because("off_habit")

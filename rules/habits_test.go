@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/history"
 	"github.com/jwkswatch/jwkswatch/rules"
 )
 
@@ -86,6 +87,43 @@ func TestExchangesBecomeAHabit(t *testing.T) {
 				t.Error("unstable")
 			}
 		})
+	}
+}
+
+// TestHowRegularAHabitIs pins how far gaps may scatter for the usual one to count,
+// rather than half of the shortest.
+func TestHowRegularAHabitIs(t *testing.T) {
+	for _, tt := range []struct {
+		off  time.Duration // of the gaps, from 30 days
+		next time.Duration
+		want string
+	}{
+		{3 * day, 15 * day, "high"},          // 14.8 % of the median: 16.6 days at least
+		{3 * day, 17 * day, "low"},           //
+		{76 * time.Hour, 15 * day, "low"},    // 15.7 %: half of 26.8 days at least
+		{76 * time.Hour, 13 * day, "high"},   //
+		{day, 25*day + 14*time.Hour, "low"},  // three times the spread, 4.4 days,
+		{day, 25*day + 13*time.Hour, "high"}, // is more than a tenth
+		{0, 27*day - time.Minute, "low"},     // a tenth
+		{0, 27*day - time.Minute - time.Second, "high"},
+	} {
+		s := newSim(t)
+		got := s.exchanges(30*day, 30*day, 30*day+tt.off, 30*day-tt.off, tt.next)
+		if got[len(got)-1] != tt.want {
+			t.Errorf("off by %s, after %s: %v", tt.off, tt.next, got)
+		}
+	}
+	// Polls that are far apart see nothing as surely.
+	for _, tt := range []struct {
+		interval, next time.Duration
+		want           string
+	}{{6 * time.Hour, 11 * time.Hour, "low"}, {5 * time.Hour, 15 * time.Hour, "low"}, {5 * time.Hour, 14 * time.Hour, "high"}} {
+		s := newSim(t)
+		s.policy.Interval = tt.interval
+		got := s.exchanges(30*time.Hour, 30*time.Hour, 30*time.Hour, 30*time.Hour, tt.next)
+		if got[len(got)-1] != tt.want {
+			t.Errorf("polled each %s, after %s: %v", tt.interval, tt.next, got)
+		}
 	}
 }
 
@@ -182,9 +220,13 @@ func TestWhatIsNoHabit(t *testing.T) {
 // the next exchange is no habit any more.
 func TestOverlapEndsAHabit(t *testing.T) {
 	const m = 30 * day
-	for overlaps, want := range map[int]string{1: "low", 2: "high"} {
+	for _, tt := range []struct {
+		exchanges, overlaps int
+		want                string
+	}{{4, 1, "low"}, {4, 2, "high"}, {3, 2, "high"}, {2, 2, "medium"}} { // the last of no habit yet
+		overlaps, want := tt.overlaps, tt.want
 		s := newSim(t)
-		s.exchanges(m, m, m, m)
+		s.exchanges(slices.Repeat([]time.Duration{m}, tt.exchanges)...)
 		for i := range overlaps {
 			later(m)(s)
 			live := s.memory().Live[0].Kid
@@ -228,6 +270,41 @@ func TestHurriedRotationsAreExchanges(t *testing.T) {
 	s.expect(tell(f)[:2], "medium set.replaced", "medium rotation.no_overlap")
 }
 
+// TestPerhapsHurriedIsNoExchange: what polls cannot tell is no habit.
+func TestPerhapsHurriedIsNoExchange(t *testing.T) {
+	s := newSim(t)
+	s.policy.Interval = 6 * time.Hour
+	s.poll(doc("A:a"))
+	s.poll(doc("A:a", "B:b"))
+	later(12 * time.Hour)(s)
+	s.poll(doc("B:b"))
+	if s.count("informational rotation.removed_early") != 1 || len(s.memory().Habit.Replacements) != 0 {
+		t.Errorf("%v: %q", s.memory().Habit.Replacements, tell(s.all))
+	}
+}
+
+// TestKeysOfTheUnsteadyEndNoHabit: that a node has one more is no overlap.
+func TestKeysOfTheUnsteadyEndNoHabit(t *testing.T) {
+	s := newSim(t)
+	s.exchanges(20*day, 20*day, 20*day)
+	live := "R" + s.memory().Live[0].Kid[1:] + ":" + s.memory().Live[0].Kid
+	s.poll(doc(live, "N0:n"))
+	for i := range 4 {
+		later(3 * time.Hour)(s)
+		s.poll([][]byte{doc(live), doc(live, "N0:n")}[i%2])
+	}
+	if s.memory().Stability.Phase != history.Unstable {
+		t.Fatalf("%q", tell(s.all))
+	}
+	for i := range 3 {
+		later(time.Hour)(s)
+		s.poll(doc(live, fmt.Sprintf("M%d:m%d", i, i)))
+	}
+	if !s.open(event.RotationNoOverlap) {
+		t.Errorf("%q", tell(s.all))
+	}
+}
+
 // TestExchangeWhileNobodyLooked: keys that rotate may all have gone meanwhile.
 func TestExchangeWhileNobodyLooked(t *testing.T) {
 	for gap, want := range map[time.Duration]string{20*day + time.Minute: "medium", 20*day - time.Hour: "high", 3 * time.Minute: "high"} {
@@ -236,13 +313,29 @@ func TestExchangeWhileNobodyLooked(t *testing.T) {
 		s.wait(gap - s.policy.Interval)
 		s.expect(s.poll(doc("Y0:y", "Z0:z"))[:1], want+" set.replaced")
 	}
-	for gap, want := range map[time.Duration]string{20 * day: "high", 40 * day: "medium"} {
+	three, single := []string{"A:a", "B:b", "C:c"}, []string{"A:a"}
+	for _, tt := range []struct {
+		keys []string
+		gap  time.Duration
+		by   string
+		want string
+	}{
+		{three, 20 * day, "Z:z", "high"},
+		{three, 40 * day, "Z:z", "medium"},
+		{three, 40 * day, "Z:z:alg=PS512", "high"},
+		{single, 20 * day, "Z:z", "medium"},
+		{single, 20*day - time.Second, "Z:z", "high"},
+	} {
 		s := newSim(t)
 		s.policy.Expect.Cadence = 20 * day
-		s.poll(doc("A:a", "B:b", "C:c"))
+		s.poll(doc(tt.keys...))
 		later(40 * day)(s)
-		s.poll(doc("A:a", "B:b", "C:c"))
-		s.wait(gap - s.policy.Interval)
-		s.expect(s.poll(doc("Y:y", "Z:z"))[:1], want+" set.replaced")
+		s.poll(doc(tt.keys...))
+		s.wait(tt.gap - s.policy.Interval)
+		told := s.replace(doc("Y:y", tt.by))
+		i := slices.IndexFunc(told, func(f rules.Finding) bool { return f.Type == event.SetReplaced })
+		if got := told[i].Severity.String(); got != tt.want {
+			t.Errorf("%v after %s by %s: %s", tt.keys, tt.gap, tt.by, got)
+		}
 	}
 }

@@ -113,12 +113,12 @@ func (s *step) resolve(first, x *answer) {
 	}
 	lags := s.unconfirmed(first, keys)
 	flipped := len(s.m.Flips)
+	c.Keys = keys
 	accept := s.steady(c, x, changes)
 	if lags && len(s.m.Flips) == flipped {
 		s.lagged(c, x)
 	}
 	c.Seen = event.Confirmation{Attempts: 2, Agreed: 2, Addresses: addresses(first, x)}
-	c.Keys = keys
 	s.drop()
 	s.flaws(c, first, x)
 	accept(func() { s.accept(c, keys, x) })
@@ -131,6 +131,7 @@ func (s *step) resolve(first, x *answer) {
 	s.learn(first, x)
 	// What only the first look showed now stands in the baseline and is lacking
 	// in the newest answer: that is a claim of its own.
+	x.changes, x.shown = nil, nil // of the old baseline
 	s.first(x)
 }
 

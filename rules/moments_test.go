@@ -80,6 +80,13 @@ func TestWhatIsNoMoment(t *testing.T) {
 		{"two of five", scene(polls(a, doc("A:a", "B:b", "C:c", "R:r", "S:s"), a), later(2*time.Hour), polls(a)), 0},
 		{"two of six", scene(polls(doc("A:a", "B:b", "C:c", "D:d"), doc("A:a", "B:b", "C:c", "D:d", "R:r", "S:s"), doc("A:a", "B:b", "C:c", "D:d")), later(2*time.Hour), polls(doc("A:a", "B:b", "C:c", "D:d"))), 2},
 		{"an exchange of all", scene(polls(doc("A:a"), doc("A:a", "R:r"), doc("S:s")), later(2*time.Hour), polls(doc("S:s"))), 0},
+		{"an exchange of the only one", scene(polls(doc("A:a"), doc("A:a", "R:r")), later(day+time.Hour), polls(doc("R:r"), doc("R:r", "S:s"), doc("S:s"), doc("T:t")), later(2*time.Hour), polls(doc("T:t"))), 0},
+		{"beside a retired key", func(s *sim) {
+			*s = *retiredX(s.t)
+			polls(doc("A:a", "B:b", "R:r"), doc("A:a", "B:b", "X:x"))(s)
+			later(2 * time.Hour)(s)
+			s.poll(doc("A:a", "B:b", "X:x"))
+		}, 0},
 		{"of the keys of an exchange", scene(polls(doc("A:a"), doc("A:a", "R:r")), later(2*time.Hour), polls(doc("B:b", "C:c", "D:d")), later(2*time.Hour), polls(doc("B:b", "C:c", "D:d"))), 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -89,6 +96,20 @@ func TestWhatIsNoMoment(t *testing.T) {
 				t.Errorf("%d times: %q", n, tell(s.all))
 			}
 		})
+	}
+}
+
+// TestLivesOfUnknownLength: how long keys of the baseline lived says nothing.
+func TestLivesOfUnknownLength(t *testing.T) {
+	s := newSim(t)
+	polls(doc("A:a", "B:b"), doc("A:a", "R:r"))(s)
+	if l := s.memory().Habit.Lives; len(l) != 0 {
+		t.Errorf("%v", l)
+	}
+	later(3 * day)(s)
+	s.poll(doc("A:a"))
+	if l := s.memory().Habit.Lives; len(l) != 1 || l[0] < 3*day || l[0] > 3*day+5*time.Minute {
+		t.Errorf("%v", l)
 	}
 }
 

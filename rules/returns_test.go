@@ -79,6 +79,35 @@ func TestNewsWhileInDoubt(t *testing.T) {
 	}
 }
 
+// TestNewsAtTheEndOfDoubt: a first look at something new decides nothing yet.
+func TestNewsAtTheEndOfDoubt(t *testing.T) {
+	s := newSim(t)
+	polls(doc("A:a", "B:b"), doc("B:b", "C:c"), doc("A:a", "B:b"))(s)
+	later(3 * time.Hour)(s)
+	s.expect(s.poll(doc("B:b", "C:c", "D:d")), "low key.added d", "informational key.removed a")
+}
+
+// TestWhatStaysIsTheNewest: a return from it is a roll-back of its own.
+func TestWhatStaysIsTheNewest(t *testing.T) {
+	s := newSim(t)
+	polls(one, two, one)(s)
+	later(3 * time.Hour)(s)
+	s.expect(s.poll(one), "medium set.rolled_back b once")
+	later(8 * day)(s)
+	s.expect(s.poll(two))
+	later(3 * time.Hour)(s)
+	s.expect(s.poll(two), "medium set.rolled_back c once")
+
+	s = unsteady(t)
+	later(time.Hour)(s)
+	s.poll(one)
+	s.closes(10 * s.memory().Stability.Longest)
+	later(91 * day)(s)
+	s.expect(s.poll(two))
+	later(3 * time.Hour)(s)
+	s.expect(s.poll(two), "medium set.rolled_back c once")
+}
+
 // TestAFlawWhileInDoubt: that an older set is found to be wrong in some way decides
 // nothing.
 func TestAFlawWhileInDoubt(t *testing.T) {

@@ -55,6 +55,13 @@ func (s *step) seenBefore(set *jwks.Set) (at time.Time, ok bool) {
 // was never seen: the set itself was here before, or all that differs is what
 // comes and goes.
 func (s *step) nothingUnseen(set *jwks.Set, changes []diff.Change) bool {
+	// What only one of two looks showed was seen all the same, whatever set the other
+	// one is.
+	if slices.ContainsFunc(changes, func(c diff.Change) bool {
+		return c.Kind == diff.Added || c.Kind == diff.Mutated || c.Kind == diff.KidReused
+	}) {
+		return false
+	}
 	if _, known := s.seenBefore(set); known {
 		return !slices.ContainsFunc(changes, s.newPlace)
 	}
@@ -225,9 +232,11 @@ func (s *step) forward(t *turn) {
 	st := &s.m.Stability
 	if t.unseen && st.Phase == history.Suspect {
 		t.c.doubted = st.Back
-		t.back = append(t.back, s.backIn(t.x)...)
+		t.back = append(t.back, s.backIn(t.x, t.c.Keys)...)
 		st.Settle()
-		s.leaves(t)
+		if s.o.Set.Usable() { // else with the next answer that is a set
+			s.leaves(t)
+		}
 	}
 	if len(t.back) > 0 {
 		t.c.resurrection = &resurrection{changes: t.back}
@@ -274,7 +283,7 @@ func (s *step) doubts(t *turn) (settled bool) {
 		for _, ch := range t.back[:min(len(t.back), event.MaxKeys)] {
 			st.Back = append(st.Back, ch.ID)
 		}
-	case t.x.set.Digest == st.Newest: // within the time of a rollout
+	case t.x.set.Digest == st.Newest && len(s.backIn(t.x, t.c.Keys)) == 0: // within the time of a rollout
 		st.Settled = t.c.At.Sub(st.Since)
 		st.Settle()
 		return true

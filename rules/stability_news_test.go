@@ -64,7 +64,11 @@ func TestNewsOfTheWayOfAnUnstableEndpoint(t *testing.T) {
 func TestWhatGoesBesideNewsOfAnUnstableEndpoint(t *testing.T) {
 	s := unsteady(t)
 	later(time.Hour)(s)
+	flips := s.memory().Stability.Flips
 	s.expect(s.poll(doc("A:a", "R:r")), "low key.added r")
+	if got := s.memory().Stability.Flips; got != flips {
+		t.Errorf("news counts as %d flips", got-flips)
+	}
 	gone := s.now
 	s.at(gone, 23*time.Hour+30*time.Minute)
 	s.expect(s.poll(doc("A:a", "R:r")), "informational key.removed b once")

@@ -8,6 +8,7 @@ import (
 	"github.com/jwkswatch/jwkswatch/diff"
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/history"
+	"github.com/jwkswatch/jwkswatch/jwks"
 )
 
 // calm is how long the condition stays open without a flip.
@@ -59,6 +60,8 @@ func (s *step) stabilityPassing(x *answer) {
 		s.calms(x)
 	case st.Phase == history.Unstable:
 		s.missing(x, max(day, 10*s.p.Interval))
+	case st.Phase == history.Stable && s.m.Pending == nil:
+		s.tellMissing(x, nil) // what an answer that was no set could not tell
 	}
 	s.moments(x)
 }
@@ -68,7 +71,7 @@ func (s *step) stabilityPassing(x *answer) {
 func (s *step) settles(x *answer) {
 	st := &s.m.Stability
 	olderAt := st.OlderAt
-	changes := s.backIn(x)
+	changes := s.backIn(x, x.set.Keys)
 	st.Settle()
 	s.out.Store = true
 	s.explained()
@@ -84,9 +87,9 @@ func (s *step) settles(x *answer) {
 }
 
 // backIn are the keys of the answer that came back when the phase Suspect began.
-func (s *step) backIn(x *answer) []Change {
+func (s *step) backIn(x *answer, keys []jwks.Key) []Change {
 	var out []Change
-	for _, m := range diff.Group(x.set.Keys) {
+	for _, m := range diff.Group(keys) {
 		if slices.Contains(s.m.Stability.Back, m.ID) {
 			out = append(out, Change{Change: diff.Change{Kind: diff.Reappeared, ID: m.ID, Material: m}, Seen: seen(x, nil)})
 		}

@@ -126,6 +126,9 @@ func TestALaggingNodeIsSilent(t *testing.T) {
 	later(10 * time.Minute)(s)
 	s.expect(s.poll(doc("D:d", "E:e")))
 	s.expect(s.poll(doc("E:e", "F:f")))
+	if phase := s.memory().Stability.Phase; phase != history.Stable {
+		t.Errorf("phase %d when the newest is back", phase)
+	}
 	later(day)(s)
 	s.expect(s.poll(doc("E:e", "F:f")))
 }
