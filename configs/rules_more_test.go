@@ -168,14 +168,14 @@ func TestLint(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		told := ""
+		var told strings.Builder
 		for _, w := range c.Warnings {
-			if told += w.Message; w.File != "rules.yaml" || w.Hint == "" {
+			if told.WriteString(w.Message); w.File != "rules.yaml" || w.Hint == "" {
 				t.Errorf("%s: %+v", name, w)
 			}
 		}
-		if tt.want == "" && told != "" || !strings.Contains(told, tt.want) || len(c.Warnings) > 1 {
-			t.Errorf("%s: %q", name, told)
+		if tt.want == "" && told.String() != "" || !strings.Contains(told.String(), tt.want) || len(c.Warnings) > 1 {
+			t.Errorf("%s: %q", name, told.String())
 		}
 	}
 }

@@ -49,7 +49,7 @@ func (f *Field) Set(e *event.Event, v any) { f.set(e, v) }
 
 // Fields is the whole vocabulary, but for endpoint.labels.NAME and details.NAME.
 func Fields() []Field {
-	return slices.Concat(factFields(), endpointFields(), keyFields("key", "the key", keyOf), keyFields("previous_key", "the key before", previousOf), wayFields())
+	return slices.Concat(factFields(), contextFields(), endpointFields(), keyFields("key", "the key", keyOf), keyFields("previous_key", "the key before", previousOf), wayFields())
 }
 
 // Severities are the names of severities, least first.
@@ -116,6 +116,12 @@ func factFields() []Field {
 			get: func(e *event.Event) any { return float64(e.Data.Event.Count) },
 			set: func(e *event.Event, v any) { e.Data.Event.Count = int(v.(float64)) },
 		},
+	}
+}
+
+// contextFields are about why an event is what it is.
+func contextFields() []Field {
+	return []Field{
 		{
 			Name: "event.reasons", Kind: Texts, Doc: "why it is as severe as it is", Example: "rider",
 			get: func(e *event.Event) any { return list(e.Data.Event.Reasons) },
