@@ -42,6 +42,8 @@ func (m *maker) value(f *field) string {
 	switch {
 	case f.section != nil:
 		return m.mapping(f.key, f.section)
+	case f.list != nil && f.list.keyed:
+		return "{" + m.one("iam", "a_b", "0") + ": " + m.mapping(f.key, f.list.element) + ", " + m.one("x1", "y-2") + ": " + m.mapping(f.key, f.list.element) + "}"
 	case f.list != nil:
 		return m.listOf(1+m.IntN(2), func() string { return m.mapping(f.key, f.list.element) })
 	case f.table != nil:
@@ -104,6 +106,11 @@ func (m *maker) relate(key string, want map[string]bool, fields []field) {
 		want["password_file"] = want["user"]
 	case "tls":
 		want["key_file"] = want["cert_file"]
+	case "expect":
+		want["windows"] = false // of names a schema knows nothing
+	case "windows":
+		want["weekly"] = m.chance(50)
+		want["dated"] = !want["weekly"]
 	case "web":
 		if m.chance(50) {
 			want["tls"], want["token_file"], want["listen"] = true, true, true
@@ -206,6 +213,11 @@ func pool(f *field) (good, bad []string) {
 		return []string{"RS256", "EdDSA", "ML-DSA-44"}, []string{"none", "HS256", "rs256", "", "RS25"}
 	case "thumbprints":
 		return []string{"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"}, []string{"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9X", "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs=", "NzbLsXh8uDCcd+6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", ""}
+	case "weekly":
+		return []string{"Tue 09:00-11:00 Europe/Berlin", "Mon-Fri 22:00-02:00", "Sat,Sun 00:00-24:00 UTC", "Fri-Mon,Wed 01:00-02:00 America/Argentina/Ushuaia", "Sun 00:00-00:01 Etc/GMT+5"},
+			[]string{"Tue", "tue 09:00-11:00", "Tue 9:00-11:00", "Tue 09:00-24:01", "Tue 24:00-01:00", "Tue 09:00-11:00 ", "Tue 09:00 - 11:00", "Tue-", "2026-12-01 09:00-11:00", "Tue 09:00-11:00 ../x", ""}
+	case "dated":
+		return []string{"2026-12-01 22:00-02:00 Europe/Berlin", "2026-02-28 00:00-24:00"}, []string{"2026-13-01 22:00-02:00", "Tue 22:00-02:00", "26-12-01 22:00-02:00", "2026-12-01", "2026-12-32 22:00-02:00", ""}
 	case "files":
 		return []string{"none.d/*.yaml", "none/?.yaml"}, []string{"", "a\nb", "a\x00b"}
 	case "retain":

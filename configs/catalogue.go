@@ -61,11 +61,13 @@ type table struct {
 
 type pair struct{ key, text string }
 
-// list is a list of mappings.
+// list is a list of mappings or, keyed, a mapping of names to them.
 type list struct {
-	element []field // for the reference
-	read    func(n *yaml.Node)
-	show    func() []element
+	keyed     bool
+	element   []field // for the reference
+	read      func(n *yaml.Node)
+	readNamed func(v value) // of a keyed one
+	show      func() []element
 }
 
 // element is one of a list, with what tells it from the others.
@@ -133,7 +135,7 @@ func (c *Config) fields(d *decoder) []field {
 			},
 		},
 		{key: "observer", doc: "Who saw it, in each event.", section: c.Observer.fields()},
-		{key: "windows", hint: "leave it out; every change is judged without change windows"},
+		{key: "windows", doc: "When changes are made, by name; `expect.windows` of an endpoint names them.", list: c.windowList(d)},
 		{key: "rules", doc: "Which rules have a word on severities.", section: c.Rules.fields(d)},
 		{key: "compromised", doc: "Keys of your own incidents: `key.compromised`, critical, wherever they are seen.", section: c.Compromised.fields()},
 		{key: "approvals", doc: "Which changes were announced.", section: c.Approvals.fields(d)},

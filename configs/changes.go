@@ -123,6 +123,8 @@ func loosened(was, is *Endpoint) []string {
 	say(declared.Keys.Max > 0 && (declares.Keys.Max == 0 || declares.Keys.Max > declared.Keys.Max), "expect.keys is loosened")
 	say(len(declared.Algs) > 0 && (len(declares.Algs) == 0 || !subset(declares.Algs, declared.Algs)), "expect.algs is loosened")
 	say(len(declared.Thumbprints) > 0 && (len(declares.Thumbprints) == 0 || !subset(declares.Thumbprints, declared.Thumbprints)), "expect.thumbprints is loosened")
+	say(!subset(declares.Windows, declared.Windows) && len(declared.Windows) > 0, "expect.windows has more windows")
+	say(len(declared.Windows) > 0 && len(declares.Windows) == 0, "expect.windows is dropped: changes at any time are as good")
 	say(was.Learn == "off" && is.Learn == "on", "learn is turned on")
 	return out
 }
@@ -150,6 +152,7 @@ func (d *Delta) settings(old, new *Config) {
 		"observer.vantage":   old.Observer.Vantage != new.Observer.Vantage,
 		"observer.heartbeat": old.Observer.Heartbeat != new.Observer.Heartbeat,
 		"compromised":        !slices.Equal(old.Compromised.Thumbprints, new.Compromised.Thumbprints),
+		"windows":            windowsChanged(old.Windows, new.Windows),
 		"approvals":          !slices.Equal(old.Approvals.List, new.Approvals.List),
 		"rules":              old.Rules.Set.Digest() != new.Rules.Set.Digest(),
 	}, map[string]bool{
@@ -170,6 +173,7 @@ func (d *Delta) settings(old, new *Config) {
 	if !subset(old.Compromised.Thumbprints, new.Compromised.Thumbprints) {
 		d.shrinks("compromised.thumbprints loses keys")
 	}
+	d.widened(old.Windows, new.Windows)
 	d.lowers(old.Rules.Set, new.Rules.Set)
 	switch before, after := old.Observer.Heartbeat, new.Observer.Heartbeat; {
 	case before > 0 && after == 0:

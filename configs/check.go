@@ -34,6 +34,7 @@ func (e entry) place(key string) string {
 // config reads the main file, then those that it includes, and fills in what
 // they leave open.
 func (d *decoder) config(c *Config, root *yaml.Node) {
+	d.root = root
 	fields := c.fields(d)
 	d.defaults(fields)
 	at := d.mapping(value{node: root}, "the configuration", fields)

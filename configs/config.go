@@ -32,6 +32,7 @@ type Config struct {
 	Endpoints []Endpoint // at least one; those of the file in its order, then those of included files by path
 	Sinks     []Sink     // at least one, in the same order
 	Web       *Web       // nil for no listener
+	Windows   []Window
 	Rules     Rules
 	Approvals Approvals
 	// Compromised are keys that must never be trusted again.

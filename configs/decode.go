@@ -14,7 +14,8 @@ import (
 // decoder collects what is wrong while it fills a Config.
 type decoder struct {
 	options          Options
-	main, source     source // the main file, and the one that is read now
+	main, source     source     // the main file, and the one that is read now
+	root             *yaml.Node // of the main file
 	reads            map[string]read
 	includes         []include
 	ruleFiles        []include
@@ -191,15 +192,43 @@ func (d *decoder) elements(v value, f *field) []*yaml.Node {
 
 func (d *decoder) list(v value, f *field) {
 	before := d.prefix
+	if f.list.keyed {
+		d.keyed(v, f)
+		return
+	}
 	for _, n := range d.elements(v, f) {
 		_, name := d.peek(n, "name")
-		d.prefix = before + listed(f.key, name)
+		d.prefix = before + listed(f, name)
 		f.list.read(n)
 	}
 }
 
+// keyed reads a mapping of names to mappings.
+func (d *decoder) keyed(v value, f *field) {
+	if !d.kind(v, yaml.MappingNode, f.key) {
+		return
+	}
+	before := d.prefix
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(v.node.Content); i += 2 {
+		member := value{key: v.node.Content[i], node: v.node.Content[i+1]}
+		if !plainKey(member.key) || seen[member.key.Value] {
+			continue // told by the walk over the document
+		}
+		seen[member.key.Value] = true
+		d.prefix = before + listed(f, member.key.Value)
+		f.list.readNamed(member)
+	}
+	d.prefix = before
+}
+
 // listed is how the path of an element of a list begins.
-func listed(key, name string) string { return key + "[" + name + "]." }
+func listed(f *field, name string) string {
+	if f.list.keyed {
+		return f.key + "." + name + "."
+	}
+	return f.key + "[" + name + "]."
+}
 
 func (d *decoder) texts(v value, f *field) {
 	for _, n := range d.elements(v, f) {

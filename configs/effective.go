@@ -53,8 +53,17 @@ func writeFields(b *bytes.Buffer, fields []field, indent string) {
 				}
 			}
 		case f.list != nil:
+			elements := f.list.show()
+			if len(elements) == 0 && f.list.keyed {
+				continue
+			}
 			b.WriteString(indent + f.key + ":\n")
-			for _, element := range f.list.show() {
+			for _, element := range elements {
+				if f.list.keyed {
+					b.WriteString(indent + "  " + element.name + ":\n")
+					writeFields(b, element.fields, indent+"    ")
+					continue
+				}
 				var inner bytes.Buffer
 				writeFields(&inner, element.fields, indent+"    ")
 				text := inner.String()

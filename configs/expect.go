@@ -18,6 +18,7 @@ type Expect struct {
 	Keys          Range    // how many signing keys
 	Algs          []string // of signing keys; RFC 7518 names
 	Thumbprints   []string // RFC 7638, that the first sight must not go beyond
+	Windows       []string // names of change windows
 }
 
 // Range is a number of things, both ends included; the zero Range is none.
@@ -44,6 +45,17 @@ func (e *Expect) fields() []field {
 			show: func() []string { return e.Algs },
 		}},
 		{key: "thumbprints", doc: "Keys that the first sight must not go beyond (RFC 7638, SHA-256, base64url).", example: `["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"]`, texts: thumbprints(&e.Thumbprints)},
+		{key: "windows", doc: "Change windows in which changes are expected; outside of them a new signing key is high. See docs/approvals.md.", example: "[example]", texts: &texts{
+			typ: "list of names", shape: func() shape { return shape{pattern: namePattern} },
+			add: func(_ value, text string) *refusal {
+				if !isName(text) {
+					return refused("wants names of windows", "those that stand in windows:")
+				}
+				e.Windows = append(e.Windows, text)
+				return nil
+			},
+			show: func() []string { return e.Windows },
+		}},
 	}
 }
 

@@ -74,7 +74,7 @@ func (c *Config) explain(fields []field, prefix string, out Explanation) Explana
 			}
 		case f.list != nil:
 			for _, e := range f.list.show() {
-				out = c.explain(e.fields, prefix+listed(f.key, e.name), out)
+				out = c.explain(e.fields, prefix+listed(f, e.name), out)
 			}
 		}
 	}

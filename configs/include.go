@@ -94,7 +94,7 @@ func (d *decoder) includedFields(c *Config) []field {
 	for i := range fields {
 		f := &fields[i]
 		switch {
-		case f.list != nil, !f.built():
+		case f.list != nil && !f.list.keyed, !f.built():
 		case f.key == "include":
 			*f = field{key: f.key, elsewhere: "includes do not nest", hint: "name the files in include: of " + d.main.name}
 		default:
@@ -136,6 +136,7 @@ func (d *decoder) complete(c *Config, root *yaml.Node, at map[string]value, befo
 	d.unique("endpoint", d.endpoints)
 	d.unique("sink", d.sinks)
 	d.policies(c)
+	d.openings(c)
 	d.logs(c)
 	d.source = d.main
 }

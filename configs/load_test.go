@@ -216,7 +216,7 @@ func TestInitLoads(t *testing.T) {
 		t.Error(err)
 	}
 	// Without what excludes another key.
-	without := []string{"#jwks_uri:", "#nkey_file:", "#user:", "#password_file:"}
+	without := []string{"#jwks_uri:", "#nkey_file:", "#user:", "#password_file:", "#dated:"}
 	var all bytes.Buffer
 	inSinks := false
 	for line := range strings.Lines(string(Init())) {

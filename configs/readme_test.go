@@ -61,6 +61,8 @@ func (f *field) typ() string {
 		return f.one.typ
 	case f.table != nil:
 		return f.table.typ
+	case f.list != nil && f.list.keyed:
+		return "name to mapping"
 	case f.list != nil:
 		return "list"
 	case f.texts != nil:

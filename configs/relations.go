@@ -10,6 +10,8 @@ func relations(key string, fields []field) []*schema {
 		return sinkRelations(fields)
 	case "web":
 		return webRelations()
+	case "windows":
+		return []*schema{{OneOf: []*schema{has("weekly"), has("dated")}}}
 	case "tls":
 		return []*schema{bothOrNone("cert_file", "key_file")}
 	}

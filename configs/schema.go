@@ -54,7 +54,8 @@ const SchemaID = "urn:jwkswatch:schema:config:v1"
 
 // Schema returns the JSON Schema of a configuration, for editors and for checks
 // without the agent. It is made of the catalogue. What no schema can say is the
-// loader's alone: repeated names and keys, other files, what a variable holds,
+// loader's alone: repeated names and keys, names that stand for nothing, days and zones that there are
+// not, other files, what a variable holds,
 // and the rarer forms of IPv6 addresses. Its part included is for included files.
 func Schema() []byte {
 	c := new(Config)
@@ -117,6 +118,10 @@ func (f *field) schema() *schema {
 	case f.list != nil:
 		element := mapping(f.list.element)
 		element.AllOf = append(element.AllOf, relations(f.key, f.list.element)...)
+		if f.list.keyed {
+			s = &schema{Type: "object", AdditionalProperties: element, PropertyNames: &schema{Pattern: anchored(namePattern)}}
+			break
+		}
 		s = &schema{Type: "array", MinItems: 1, Items: element}
 	}
 	s.Description = f.described()

@@ -57,6 +57,13 @@ func start(b *bytes.Buffer, f *field, indent string, off bool) {
 		}
 	case f.list != nil:
 		line(f.key + ":")
+		if f.list.keyed {
+			b.WriteString(indent + "  " + hash + "example:\n")
+			for i := range f.list.element {
+				start(b, &f.list.element[i], indent+"    ", off)
+			}
+			return
+		}
 		startElement(b, f.list.element, indent+"  ", off)
 	case f.def != "":
 		line(f.key + ": " + f.def)

@@ -112,7 +112,11 @@ func walk(fields []field, prefix string, visit func(path string, f *field)) {
 		visit(prefix+f.key, f)
 		walk(f.section, prefix+f.key+".", visit)
 		if f.list != nil {
-			walk(f.list.element, prefix+f.key+"[].", visit)
+			inner := prefix + f.key + "[]."
+			if f.list.keyed {
+				inner = prefix + f.key + ".*."
+			}
+			walk(f.list.element, inner, visit)
 		}
 	}
 }

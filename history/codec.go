@@ -54,6 +54,7 @@ func (m *Memory) Encode() ([]byte, error) {
 	out.Flood = m.Flood.pack()
 	out.Stability, out.Habit, out.Waiting = packStability(&m.Stability), packHabit(&m.Habit), packWaiting(m.Waiting)
 	out.Approved = packApproved(m.Approved)
+	out.Windowed = packWindowed(m.Windowed)
 	out.Rotation = m.Rotation.pack()
 	out.Told = m.Told
 	return json.Marshal(out)
@@ -104,6 +105,7 @@ func Decode(b []byte) (*Memory, error) {
 	m.Flood = in.Flood.unpack()
 	m.Stability, m.Habit, m.Waiting = r.stability(in.Stability), unpackHabit(in.Habit), r.waiting(in.Waiting)
 	m.Approved = unpackApproved(in.Approved)
+	m.Windowed = unpackWindowed(in.Windowed)
 	m.Rotation = in.Rotation.unpack()
 	m.Told = in.Told
 	if r.err != nil {

@@ -53,6 +53,7 @@ type Memory struct {
 	Habit      Habit
 	Waiting    []Waiting
 	Approved   []Approved
+	Windowed   []Windowed // never changed in place
 	Rotation   Rotation
 	// Told is what rules of the operator told that repeat: a custom.Told, JSON. It is
 	// replaced and never changed.

@@ -12,7 +12,7 @@ import (
 const overhead = 10
 
 func (m *Memory) octets() int {
-	n := 4096 + 120*len(m.Flood.Withheld) + 100*(len(m.Waiting)+len(m.Approved)+len(m.Stability.Back)+len(m.Stability.Shares)+len(m.Habit.Replacements)+len(m.Stability.Places)+20) + text(len(m.URL)) + 500*len(m.Digests) + 20*len(m.Flips) + octetsOfLearned(&m.Learned) + octetsOfPending(m.Pending) +
+	n := 4096 + 120*len(m.Flood.Withheld) + 100*(len(m.Waiting)+len(m.Approved)+20*len(m.Windowed)+len(m.Stability.Back)+len(m.Stability.Shares)+len(m.Habit.Replacements)+len(m.Stability.Places)+20) + text(len(m.URL)) + 500*len(m.Digests) + 20*len(m.Flips) + octetsOfLearned(&m.Learned) + octetsOfPending(m.Pending) +
 		octetsOfRotation(&m.Rotation) + len(m.Told) + overhead
 	for i := range m.Live {
 		n += octetsOfKey(&m.Live[i])

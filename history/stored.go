@@ -27,6 +27,7 @@ type (
 		Habit      *habitV1      `json:"habit,omitempty"`
 		Waiting    []waitingV1   `json:"wait,omitempty"`
 		Approved   []approvedV1  `json:"appr,omitempty"`
+		Windowed   []windowedV1  `json:"wind,omitempty"`
 		Rotation   *rotationV1   `json:"rot,omitempty"`
 
 		Told json.RawMessage `json:"told,omitempty"`

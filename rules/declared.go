@@ -135,6 +135,11 @@ func rotationMissed(c *Case) []Finding {
 		f.Message = c.message(&f, "", "an announced change did not come until "+clock(a.Until), "ask who announced it, and whether it was they")
 		out = append(out, f)
 	}
+	for _, w := range c.unused {
+		f := Finding{Details: &event.RotationMissedDetails{Code: "window", Until: event.AtOrNil(w.Until)}}
+		f.Message = c.message(&f, "", "nothing changed in the change window "+w.Name+", which is over", "ask whether the rotation was called off")
+		out = append(out, f)
+	}
 	return out
 }
 
@@ -146,6 +151,9 @@ func (s *step) declaredPassing(x *answer) {
 		return !slices.ContainsFunc(s.p.Approvals, func(p Approval) bool { return p.ID == a.ID }) // revoked
 	})
 	for _, p := range s.p.Approvals {
+		if p.Accepted {
+			continue
+		}
 		i := slices.IndexFunc(list, func(a history.Approved) bool { return a.ID == p.ID })
 		active := !s.o.At.Before(p.From) && s.o.At.Before(p.Until)
 		if i < 0 {

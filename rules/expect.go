@@ -21,12 +21,6 @@ func (e *Expect) declares() bool {
 	return e.Cadence > 0 || e.Overlap > 0 || e.TokenLifetime > 0 || e.MaxKeyAge > 0 || e.KeysMax > 0 || len(e.Algs)+len(e.Thumbprints) > 0
 }
 
-// Window is one opening of a change window: From is in it, To is not.
-type Window struct {
-	Name     string
-	From, To time.Time
-}
-
 // Approval is a change that was announced or accepted for the endpoint. Kid, Alg
 // and Use pin the key further; "" pins nothing.
 type Approval struct {
@@ -38,4 +32,6 @@ type Approval struct {
 	Until      time.Time
 	Reason     string // of the operator
 	By         string
+	// Accepted says that the change had come when it was approved: nothing is to come.
+	Accepted bool
 }

@@ -91,6 +91,7 @@ func findings(book []Rule, c *Case) []Finding {
 	combined(c, out)
 	learned(c, out)
 	raise(c, out)
+	windowed(c, out)
 	declared(c, out)
 	return out
 }

@@ -99,6 +99,7 @@ type Case struct {
 	habit        habit
 
 	missed        []Approval                  // announced changes that did not come
+	unused        []history.Windowed          // dated windows in which nothing came
 	noise         *event.EndpointNoisyDetails // of what is withheld, to be told
 	noiseSeverity event.Severity
 

@@ -189,7 +189,7 @@ func (s *step) first(x *answer) {
 // about none of them it is about a poll without an answer.
 func (s *step) newCase(answers ...*answer) *Case {
 	before := *s.was
-	before.Learned, before.Rotation = s.m.Learned, s.m.Rotation.Clone() // what this step told already is no news
+	before.Learned, before.Rotation, before.Windowed = s.m.Learned, s.m.Rotation.Clone(), s.m.Windowed // what this step told already is no news
 	c := &Case{Policy: s.p, When: When{s.o.After, s.o.At}, Before: &before, Keys: s.m.Live, MaxAge: s.o.MaxAge}
 	for _, a := range answers {
 		if a == nil {
@@ -206,6 +206,7 @@ func (s *step) newCase(answers ...*answer) *Case {
 // accept makes the keys the baseline and the answer the newest set.
 func (s *step) accept(c *Case, keys []jwks.Key, x *answer) {
 	s.rotated(c)
+	s.windowed(c)
 	s.m.Accept(keys, c.After, c.At)
 	s.newest(x)
 }

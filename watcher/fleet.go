@@ -145,7 +145,7 @@ func prepare(endpoints []Endpoint) ([]*Endpoint, error) {
 // same reports whether polling a is polling b: what differs at most is told in
 // events and has no part in how they come about.
 func same(a, b *Endpoint) bool {
-	return a.Interval == b.Interval && a.Tier == b.Tier && a.EachAddress == b.EachAddress && a.MaxEvents == b.MaxEvents && reflect.DeepEqual(a.Expect, b.Expect) && reflect.DeepEqual(a.Approvals, b.Approvals) &&
+	return a.Interval == b.Interval && a.Tier == b.Tier && a.EachAddress == b.EachAddress && a.MaxEvents == b.MaxEvents && reflect.DeepEqual(a.Expect, b.Expect) && reflect.DeepEqual(a.Windows, b.Windows) && reflect.DeepEqual(a.Approvals, b.Approvals) &&
 		maps.Equal(a.Compromised, b.Compromised) && sameWay(a, b)
 }
 

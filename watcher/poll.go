@@ -198,7 +198,7 @@ func (w *Watcher) step(ctx context.Context, s *slot, o rules.Observation, t *eve
 	e := s.e
 	policy := rules.Policy{
 		Endpoint: e.Name, URL: w.identity(e.Target.URL), Issuer: e.Issuer, Site: e.site, Interval: e.Interval, Tier: e.Tier,
-		Degraded: w.degraded.Load(), Group: e.Group, MaxEvents: e.MaxEvents, EachAddress: e.EachAddress, Expect: e.Expect, Approvals: e.Approvals, Compromised: e.Compromised,
+		Degraded: w.degraded.Load(), Group: e.Group, MaxEvents: e.MaxEvents, EachAddress: e.EachAddress, Expect: e.Expect, Windows: e.Windows, Approvals: e.Approvals, Compromised: e.Compromised,
 	}
 	o.Health = s.found.take()
 	stored := false

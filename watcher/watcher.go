@@ -53,6 +53,8 @@ type Endpoint struct {
 	// poll: servers behind one name may serve different sets.
 	EachAddress bool
 	Expect      rules.Expect
+	// Windows are when its changes are made; none declares nothing.
+	Windows []rules.Window
 	// Approvals are the changes that were announced for it.
 	Approvals []rules.Approval
 	// Compromised are thumbprints of keys of own incidents, each with what the

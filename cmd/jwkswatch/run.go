@@ -111,6 +111,7 @@ func endpoints(c *configs.Config) ([]watcher.Endpoint, error) {
 	var out []watcher.Endpoint
 	for _, e := range c.Endpoints {
 		w, err := endpoint(e)
+		w.Windows = c.WindowsOf(&e)
 		for _, t := range c.Compromised.Thumbprints {
 			if w.Compromised == nil {
 				w.Compromised = map[string]string{}
