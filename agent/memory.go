@@ -24,6 +24,9 @@ type memory struct {
 	Refused string `json:"refused,omitempty"`
 	// Approvals are the announced changes that were told of.
 	Approvals map[string]approved `json:"approvals,omitempty"`
+	// Openings are past change windows whose use was told, by endpoint, name and
+	// beginning.
+	Openings map[string]openingTold `json:"openings,omitempty"`
 }
 
 type runState struct {
@@ -61,7 +64,7 @@ func decodeMemory(b []byte) (*memory, error) {
 // hold a whole fleet and is cloned several times a tick: see own.
 func (m *memory) clone() *memory {
 	c := *m
-	c.Approvals = maps.Clone(m.Approvals)
+	c.Approvals, c.Openings = maps.Clone(m.Approvals), maps.Clone(m.Openings)
 	if m.Run != nil {
 		c.Run = new(*m.Run)
 	}

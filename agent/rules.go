@@ -41,6 +41,8 @@ func ruleOf(w *word) event.Rule {
 		r.Title, r.Severity = "A change was announced or accepted", event.SeverityLow
 	case "approval-revoked":
 		r.Title, r.Severity = "An announced change was taken back", event.SeverityLow
+	case "approval-used":
+		r.Title, r.Severity = "What came in by a change window", event.SeverityInformational
 	case "approval-expired":
 		r.Title, r.Severity = "The time of an announced change is over", event.SeverityLow
 	case "agent-gap":

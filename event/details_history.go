@@ -213,7 +213,8 @@ type (
 	ApprovalDetails struct {
 		ID         string   `json:"id"`
 		Endpoint   string   `json:"endpoint"`
-		Thumbprint *string  `json:"thumbprint"` // null: of a window, or acknowledged by event
+		Thumbprint *string  `json:"thumbprint"` // null: of several keys, of a window, or of what has no key
+		Event      *string  `json:"event"`      // id of the one that was acknowledged
 		Kid        *string  `json:"kid"`        // that it is pinned to
 		Alg        *string  `json:"alg"`
 		Use        *string  `json:"use"`
@@ -223,6 +224,8 @@ type (
 		Until      *Time    `json:"until"`
 		Source     string   `json:"source"` // command, file, window, acknowledgement
 		Uses       int      `json:"uses"`
-		Keys       []string `json:"keys"` // thumbprints that came in by it, at most 32
+		Keys       []string `json:"keys"`       // thumbprints that it is for, or that came in by it; at most 32
+		RevokedBy  *string  `json:"revoked_by"` // of .revoked by command
+		RevokedFor *string  `json:"revoked_for"`
 	}
 )
