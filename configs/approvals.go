@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -105,7 +104,7 @@ func (d *decoder) approval(v value, c *Config, names map[string]bool) {
 	at := d.mapping(v, "an approval", []field{
 		{key: "endpoint", required: true, hint: "name the endpoint: a change is announced for one", one: nameOf(&a.Endpoint)},
 		{key: "thumbprint", required: true, hint: "jwkswatch lint FILE prints that of a key", one: &binding{typ: "thumbprint", set: func(s string) *refusal {
-			if !regexp.MustCompile("^(" + thumbprintPattern + ")$").MatchString(s) {
+			if !IsThumbprint(s) {
 				return refused("wants 43 characters of base64url", "the RFC 7638 thumbprint with SHA-256; jwkswatch lint prints it")
 			}
 			a.Thumbprint = s

@@ -73,7 +73,7 @@ func thumbprints(p *[]string) *texts {
 	return &texts{
 		typ: "list of thumbprints", shape: func() shape { return shape{pattern: thumbprintPattern} },
 		add: func(_ value, text string) *refusal {
-			if !regexp.MustCompile("^(" + thumbprintPattern + ")$").MatchString(text) {
+			if !IsThumbprint(text) {
 				return refused("wants thumbprints of 43 characters of base64url", "jwkswatch lint URL prints them")
 			}
 			*p = append(*p, text)
@@ -81,6 +81,12 @@ func thumbprints(p *[]string) *texts {
 		},
 		show: func() []string { return *p },
 	}
+}
+
+// IsThumbprint reports whether the text has the form of an RFC 7638 thumbprint with
+// SHA-256.
+func IsThumbprint(s string) bool {
+	return regexp.MustCompile("^(" + thumbprintPattern + ")$").MatchString(s)
 }
 
 // thumbprintPattern is SHA-256 in base64url: the last character holds four bits.

@@ -37,6 +37,11 @@ type Server struct {
 	Reload func(context.Context) (ReloadResult, error)
 	// Backup writes a copy of the state.
 	Backup func(context.Context, io.Writer) error
+	// Approve announces or accepts a change, Revoke takes that back, Approvals lists
+	// what was announced.
+	Approve   func(context.Context, Grant) (ApprovalRow, error)
+	Revoke    func(ctx context.Context, id, by, reason string) (ApprovalRow, error)
+	Approvals func(context.Context) ([]ApprovalRow, error)
 	// Healthy says why the daemon does not do its work, nil when it does.
 	Healthy func(context.Context) error
 	Log     zerolog.Logger
@@ -115,6 +120,9 @@ func (s *Server) handler(stop context.Context) http.Handler {
 		mux.HandleFunc("GET /v1/"+folder+"{$}", ask) // no name at all is unknown like any other
 	}
 	mux.HandleFunc("GET /v1/health", d.health)
+	mux.HandleFunc("GET /v1/approvals", d.approvals)
+	mux.HandleFunc("POST /v1/approve", d.approve)
+	mux.HandleFunc("POST /v1/revoke", d.revoke)
 	mux.HandleFunc("POST /v1/reload", d.reload)
 	mux.HandleFunc("POST /v1/backup", d.backup)
 	return d.bounded(mux)

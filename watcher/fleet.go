@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/fetch"
+	"github.com/jwkswatch/jwkswatch/history"
 	"github.com/jwkswatch/jwkswatch/rules"
 )
 
@@ -68,6 +69,7 @@ type shown struct {
 	keys     int32          // of the last good set
 	polls    uint64
 	failed   uint64
+	openings []history.Windowed // of change windows, of the last days; never changed in place
 }
 
 // fleet is all that is watched.

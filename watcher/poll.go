@@ -234,6 +234,7 @@ func (w *Watcher) step(ctx context.Context, s *slot, o rules.Observation, t *eve
 			w.judgeAgain(w.peers.put(e.Name, out.Memory, false))
 		}
 		stored = true
+		s.opened(out.Memory.Windowed)
 		w.toExamine(s, o.Set, out.Memory)
 		s.fresh = out.Memory.Pending != nil
 		s.attentive = s.fresh || out.Attentive()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/fetch"
+	"github.com/jwkswatch/jwkswatch/history"
 	"github.com/jwkswatch/jwkswatch/rules"
 )
 
@@ -39,6 +40,9 @@ type EndpointStatus struct {
 	Watched  time.Time // since when this process watches it
 	Polls    uint64    // that ended, second looks included
 	Failed   uint64
+	// Openings are those of its change windows in which something changed, of the
+	// last days.
+	Openings []history.Windowed
 }
 
 // Status tells how it stands with every endpoint, sorted by name. It may be
@@ -66,7 +70,7 @@ func (s *slot) status() EndpointStatus {
 	st := EndpointStatus{
 		Name: e.Name, Issuer: fetch.MaskURL(e.Issuer), URL: h.uri(), Host: e.host, Site: e.site, Tier: e.Tier,
 		Interval: e.Interval, LastPoll: h.lastPoll, LastGood: h.lastGood, NextPoll: h.due, Keys: int(h.keys),
-		Watched: h.watched, Polls: h.polls, Failed: h.failed,
+		Watched: h.watched, Polls: h.polls, Failed: h.failed, Openings: h.openings,
 	}
 	f := h.row
 	if f != nil {
@@ -102,6 +106,13 @@ func (h *shown) uri() string {
 		return fetch.MaskURL(h.want.Target.URL)
 	}
 	return h.used
+}
+
+// opened notes what is remembered of change windows.
+func (s *slot) opened(list []history.Windowed) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.openings = list
 }
 
 // holds notes how many keys the last good set has.

@@ -43,12 +43,17 @@ type daemon struct {
 func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log zerolog.Logger, systemd notifier) (*daemon, error) {
 	in := db.Installation()
 	ids := event.Identifier{Key: in.Key, Epoch: in.Epoch}
-	list, err := endpoints(c)
+	voice := &agent.Voice{Store: db, IDs: ids, Log: log}
+	granted, err := voice.Ledger(context.Background(), time.Now())
+	if err != nil {
+		return nil, err
+	}
+	list, err := endpoints(c, granted)
 	if err != nil {
 		return nil, err
 	}
 	d := &daemon{
-		db: db, log: log, started: time.Now(), systemd: systemd,
+		db: db, voice: voice, log: log, started: time.Now(), systemd: systemd,
 		post: &couriers{db: db, out: out, instance: c.Observer.Name, log: log},
 		watcher: &watcher.Watcher{
 			Endpoints: list, Observer: observer(c), Fetch: &fetch.Client{UserAgent: "jwkswatch/" + version()},
@@ -57,7 +62,7 @@ func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log z
 	}
 	d.watcher.SetRules(c.Rules.Set)
 	d.exchange = newExchange(d, path, c)
-	d.voice = &agent.Voice{Store: db, IDs: ids, Observer: d.observing, Log: log, Amend: d.amend}
+	voice.Observer, voice.Amend = d.observing, d.amend
 	d.overseer = &agent.Overseer{
 		Voice: d.voice, Fleet: d.fleet, Sinks: d.sinks, Heads: d.heads,
 		Polls:    func() (uint64, uint64) { s := d.watcher.Stats(); return s.Polls, s.Failed },
@@ -75,7 +80,7 @@ func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log z
 	d.overseer.SetHeartbeat(c.Observer.Heartbeat)
 	d.control = &control.Server{
 		Path: c.State.Socket(), Answers: &query.State{Source: db, Live: d.live},
-		Reload: d.exchange.ask, Backup: db.Backup, Healthy: d.healthy, Log: log,
+		Reload: d.exchange.reload, Backup: db.Backup, Approve: d.exchange.approve, Revoke: d.exchange.revoke, Approvals: d.approvals, Healthy: d.healthy, Log: log,
 	}
 	if w := c.Web; w != nil {
 		d.web = &web.Server{
@@ -156,22 +161,6 @@ func (d *daemon) begin(ctx context.Context, c *configs.Config) error {
 	return d.voice.Approvals(ctx, time.Now(), announced(c))
 }
 
-// announced are the changes that the configuration announces.
-func announced(c *configs.Config) []agent.Approval {
-	critical := map[string]bool{}
-	for _, e := range c.Endpoints {
-		critical[e.Name] = e.Tier == "critical"
-	}
-	var out []agent.Approval
-	for _, a := range c.Approvals.List {
-		out = append(out, agent.Approval{Critical: critical[a.Endpoint], Details: event.ApprovalDetails{
-			ID: a.ID, Endpoint: a.Endpoint, Thumbprint: new(a.Thumbprint), Kid: event.TextOrNil(a.Kid), Alg: event.TextOrNil(a.Alg), Use: event.TextOrNil(a.Use),
-			Reason: event.Text(a.Reason), By: event.Text(a.By), From: event.AtOrNil(a.From), Until: event.AtOrNil(a.Until), Source: "file",
-		}})
-	}
-	return out
-}
-
 // coverage is what is watched.
 func coverage(c *configs.Config) agent.StartFacts {
 	f := agent.StartFacts{ConfigDigest: digest(c.Digest)}
@@ -197,7 +186,11 @@ func (d *daemon) end(cause error) error {
 // changed. The word of the change is said before a sink goes: who takes the
 // sink away must not take the word with it.
 func (d *daemon) adopt(ctx context.Context, c *configs.Config, delta configs.Delta, say func() error) error {
-	list, err := endpoints(c)
+	granted, err := d.voice.Ledger(ctx, time.Now())
+	if err != nil {
+		return err
+	}
+	list, err := endpoints(c, granted)
 	if err != nil {
 		return err
 	}

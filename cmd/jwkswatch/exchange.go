@@ -32,12 +32,12 @@ const (
 // exchange replaces the configuration of a running daemon, whole or not at all.
 // One goroutine does it, so that two reloads never meet.
 type exchange struct {
-	d        *daemon
-	path     string
-	requests chan chan control.ReloadResult
-	tried    [32]byte        // fingerprint of what was tried last
-	untold   *configs.Config // in use when the first change came that is not told yet
-	unsaid   func() error    // tells of a change that could not be stored yet; nil without one
+	d      *daemon
+	path   string
+	work   chan func(context.Context) // for the goroutine of run
+	tried  [32]byte                   // fingerprint of what was tried last
+	untold *configs.Config            // in use when the first change came that is not told yet
+	unsaid func() error               // tells of a change that could not be stored yet; nil without one
 
 	mu     sync.Mutex
 	config *configs.Config // in use
@@ -46,7 +46,7 @@ type exchange struct {
 
 func newExchange(d *daemon, path string, c *configs.Config) *exchange {
 	return &exchange{
-		d: d, path: path, requests: make(chan chan control.ReloadResult), tried: c.Fingerprint,
+		d: d, path: path, work: make(chan func(context.Context)), tried: c.Fingerprint,
 		config: c, counts: web.Config{Loaded: time.Now()},
 	}
 }
@@ -72,32 +72,36 @@ func (x *exchange) run(ctx context.Context) {
 			}
 		case <-hangup:
 			x.load(ctx, bySignal)
-		case answer := <-x.requests:
-			answer <- x.load(ctx, byCommand)
+		case do := <-x.work:
+			do(ctx)
 		}
 	}
 }
 
-// approvals tells of announced changes that came, went or ended.
-func (x *exchange) approvals(ctx context.Context) {
-	if err := x.d.voice.Approvals(ctx, time.Now(), announced(x.current())); err != nil {
-		x.d.log.Error().Err(err).Msg("what became of approvals is not stored; it is tried again")
-	}
+// reload loads the configuration again because somebody asked for it.
+func (x *exchange) reload(ctx context.Context) (control.ReloadResult, error) {
+	return inTurn(ctx, x, func(ctx context.Context) (control.ReloadResult, error) { return x.load(ctx, byCommand), nil })
 }
 
-// ask hands a request to the goroutine of run.
-func (x *exchange) ask(ctx context.Context) (control.ReloadResult, error) {
-	answer := make(chan control.ReloadResult, 1)
-	select {
-	case x.requests <- answer:
-	case <-ctx.Done():
-		return control.ReloadResult{}, ctx.Err()
+// inTurn has the goroutine of run do something, and waits for it.
+func inTurn[T any](ctx context.Context, x *exchange, do func(context.Context) (T, error)) (out T, err error) {
+	done := make(chan struct{})
+	var got T
+	var failed error
+	work := func(ctx context.Context) {
+		defer close(done)
+		got, failed = do(ctx)
 	}
 	select {
-	case r := <-answer:
-		return r, nil
+	case x.work <- work:
 	case <-ctx.Done():
-		return control.ReloadResult{}, ctx.Err()
+		return out, ctx.Err()
+	}
+	select {
+	case <-done:
+		return got, failed
+	case <-ctx.Done():
+		return out, ctx.Err()
 	}
 }
 

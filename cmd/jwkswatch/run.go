@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"github.com/jwkswatch/jwkswatch/agent"
 	"github.com/jwkswatch/jwkswatch/configs"
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/fetch"
@@ -107,7 +108,7 @@ func (l library) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func endpoints(c *configs.Config) ([]watcher.Endpoint, error) {
+func endpoints(c *configs.Config, granted []agent.Approval) ([]watcher.Endpoint, error) {
 	var out []watcher.Endpoint
 	for _, e := range c.Endpoints {
 		w, err := endpoint(e)
@@ -118,13 +119,7 @@ func endpoints(c *configs.Config) ([]watcher.Endpoint, error) {
 			}
 			w.Compromised[t] = "the list of the operator"
 		}
-		for _, a := range c.Approvals.List {
-			if a.Endpoint == e.Name {
-				w.Approvals = append(w.Approvals, rules.Approval{
-					ID: a.ID, Thumbprint: a.Thumbprint, Kid: a.Kid, Alg: a.Alg, Use: a.Use, From: a.From, Until: a.Until, Reason: a.Reason, By: a.By,
-				})
-			}
-		}
+		w.Approvals = approvalsOf(e.Name, c, granted)
 		if err != nil {
 			return nil, fmt.Errorf("endpoint %s: %w", e.Name, err)
 		}
