@@ -46,6 +46,11 @@ type Options struct {
 	// says.
 	Amend func(*event.Event)
 	Tier  string // of each endpoint; "" means standard
+	// Policy is what is configured for an endpoint, when rows are every change that
+	// an agent saw: its polls are then those of the interval, until Until. nil: rows
+	// are an archive, and polls are taken to be as far apart as its rows.
+	Policy func(endpoint string) rules.Policy
+	Until  time.Time
 }
 
 // Result is what would have been told.
@@ -75,6 +80,10 @@ func Archive(rows []Row, o Options) Result {
 		out.From, out.To = clock.times[0], clock.times[len(clock.times)-1]
 	}
 	out.Months = float64(out.Endpoints) * out.To.Sub(out.From).Hours() / 24 / month
+	if o.Policy != nil && o.Until.After(out.To) {
+		out.To = o.Until
+		out.Months = float64(out.Endpoints) * out.To.Sub(out.From).Hours() / 24 / month
+	}
 	told := make([][]Told, len(services))
 	var wg sync.WaitGroup
 	next := make(chan int)
@@ -165,6 +174,11 @@ func service(rows []Row, c clock, o Options) []Told {
 	if s.memory, err = history.Decode(nil); err != nil {
 		return nil
 	}
+	if o.Policy != nil {
+		s.policy = o.Policy(rows[0].Service)
+		s.stored(rows)
+		return s.told
+	}
 	at := 0
 	for _, t := range c.polls(rows[0].T) {
 		for at+1 < len(rows) && !rows[at+1].T.After(t) {
@@ -186,11 +200,44 @@ type player struct {
 	row    int
 	since  time.Time
 	polled time.Time // without the second looks
+	review time.Time // when an unchanged answer must be judged again
 	steps  int
 
 	parsed *Row // of set
 	set    *jwks.Set
 	told   []Told
+}
+
+// settled is how many unchanged polls come after each change before those that show
+// nothing are left out: what needs a second look, or some in a row, has had them.
+const settled = 5
+
+// stored replays every change that an agent saw. Of the polls between them only
+// those are made that may say something: after a change, and when time alone does.
+func (p *player) stored(rows []Row) {
+	every := p.policy.Interval
+	for i := range rows {
+		until := p.o.Until
+		if i+1 < len(rows) {
+			until = rows[i+1].T
+		}
+		for n, t := 0, rows[i].T; n == 0 || t.Before(until); n++ {
+			if !p.good.IsZero() && t.Sub(p.good) > every {
+				p.good = t.Add(-every) // the polls that were left out were good
+			}
+			p.poll(&rows[i], t)
+			t = t.Add(every)
+			if n >= settled {
+				next := until
+				if p.review.After(t) && p.review.Before(next) {
+					next = p.review
+				} else if !p.review.IsZero() && !p.review.After(t) {
+					next = t
+				}
+				t = next
+			}
+		}
+	}
 }
 
 func (p *player) poll(r *Row, at time.Time) {
@@ -226,7 +273,7 @@ func (p *player) poll(r *Row, at time.Time) {
 func (p *player) step(o rules.Observation) time.Duration {
 	o.After = p.good
 	out := rules.Step(p.o.Book, p.memory, o, p.policy)
-	p.memory = out.Memory
+	p.memory, p.review = out.Memory, out.Review
 	if o.Failure == nil && o.Set.Usable() {
 		p.good = o.At
 	}

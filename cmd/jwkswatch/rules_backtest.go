@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -15,26 +14,31 @@ import (
 
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/replay"
-	"github.com/jwkswatch/jwkswatch/rules"
 	"github.com/jwkswatch/jwkswatch/rules/custom"
 )
 
 func newRulesBacktest() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "backtest --archive FILE",
-		Short: "Replay an archive of key sets: what would have been told",
-		Long: `Replays an archive of observed key sets through the rules and counts what would
-have been told. The archive has JSON lines {t, service, status, error, doc}, one
-for each change, plain or compressed (xz, gzip, zstd).
+		Use:   "backtest",
+		Short: "Replay stored or archived key sets: what would have been told",
+		Long: `Replays key sets through the rules and counts what would have been told: those
+that the agent stored, with what its configuration declares of each endpoint (a
+private copy of the state is read, also while the daemon runs), or with --archive
+those of an archive. It has JSON lines {t, service, status, error, doc}, one for
+each change, plain or compressed (xz, gzip, zstd). Rules are those of the
+configuration, or of --rules.
+
+Failed polls are not stored, so nothing of the way is replayed from a state.
 
 Alerts are openings and events of high or critical severity later than a day
 after the first row of their endpoint; a month has 30.4 days.
 `,
-		Example: "  jwkswatch rules backtest --archive archive.jsonl.xz\n  jwkswatch rules backtest --archive archive.jsonl.xz --list high",
+		Example: "  jwkswatch rules backtest --rules candidate.yaml --list high\n  jwkswatch rules backtest --archive archive.jsonl.xz\n  jwkswatch rules backtest --archive archive.jsonl.xz --list high",
 		Args:    cobra.NoArgs,
 	}
-	archive := cmd.Flags().String("archive", "", "file to replay; - for standard input")
-	read := ruleFiles(cmd)
+	archive := cmd.Flags().String("archive", "", "archive to replay in place of the state; - for standard input")
+	p := placeFlags(cmd)
+	own := cmd.Flags().StringArray("rules", nil, "file of rules of your own, in place of those of the configuration; may stand several times")
 	compare := cmd.Flags().StringArray("compare", nil, "another file of rules: lists the alerts that it adds and loses")
 	list := cmd.Flags().String("list", "", "also list what is of this severity or above, after the first day")
 	output := outputFlag(cmd)
@@ -42,30 +46,25 @@ after the first row of their endpoint; a month has 30.4 days.
 		if err := checkOutput(*output); err != nil {
 			return err
 		}
-		if *archive == "" {
-			return errors.New("--archive: name a file")
-		}
 		var least event.Severity
 		if *list != "" {
 			if err := least.UnmarshalText([]byte(*list)); err != nil {
 				return fmt.Errorf("--list %q: want informational, low, medium, high or critical", *list)
 			}
 		}
-		rows, err := readArchive(cmd.InOrStdin(), *archive)
-		if err != nil {
-			return &ended{exitBlind, fmt.Errorf("%s: %w", *archive, err)}
-		}
-		set, err := read()
+		rows, o, set, err := replayed(cmd, *archive, p, *own)
 		if err != nil {
 			return err
 		}
-		r := replay.Archive(rows, replay.Options{Book: rules.Book(), Amend: repeating(set)})
+		o.Amend = repeating(set)
+		r := replay.Archive(rows, o)
 		if len(*compare) > 0 {
 			other, err := readRules(cmd.ErrOrStderr(), *compare)
 			if err != nil {
 				return err
 			}
-			with := replay.Archive(rows, replay.Options{Book: rules.Book(), Amend: repeating(other)})
+			o.Amend = repeating(other)
+			with := replay.Archive(rows, o)
 			return failed(printCompared(cmd.OutOrStdout(), &r, &with))
 		}
 		if *output == "json" {

@@ -151,9 +151,14 @@ func endpoint(e configs.Endpoint) (watcher.Endpoint, error) {
 	return watcher.Endpoint{
 		Name: e.Name, Issuer: e.Issuer, Target: t, Interval: e.Interval, Tier: e.Tier, Owner: e.Owner, Group: e.Group, Labels: e.Labels,
 		MaxEvents: int(e.MaxEvents), EachAddress: e.Addresses == "each",
-		Expect: rules.Expect{
-			Cadence: e.Expect.Cadence, Overlap: e.Expect.Overlap, TokenLifetime: e.Expect.TokenLifetime, MaxKeyAge: e.Expect.MaxKeyAge,
-			KeysMin: e.Expect.Keys.Min, KeysMax: e.Expect.Keys.Max, Algs: e.Expect.Algs, Thumbprints: e.Expect.Thumbprints, NoLearning: e.Learn == "off",
-		},
+		Expect: expected(&e),
 	}, nil
+}
+
+// expected is what is declared of an endpoint.
+func expected(e *configs.Endpoint) rules.Expect {
+	return rules.Expect{
+		Cadence: e.Expect.Cadence, Overlap: e.Expect.Overlap, TokenLifetime: e.Expect.TokenLifetime, MaxKeyAge: e.Expect.MaxKeyAge,
+		KeysMin: e.Expect.Keys.Min, KeysMax: e.Expect.Keys.Max, Algs: e.Expect.Algs, Thumbprints: e.Expect.Thumbprints, NoLearning: e.Learn == "off",
+	}
 }
