@@ -170,8 +170,10 @@ func TestSigmaCorrelations(t *testing.T) {
 		"correlation_added_then_removed": {
 			[][]played{{at(0, "key.added", "a", "k"), at(59, "key.removed", "a", "k")}},
 			[][]played{
-				{at(0, "key.added", "a", "k"), at(61, "key.removed", "a", "k")}, {at(0, "key.added", "a", "k"), at(5, "key.removed", "a", "other")},
-				{at(0, "key.removed", "a", "k"), at(5, "key.added", "a", "k")}, {at(0, "key.added", "a", "k"), at(5, "key.removed", "b", "k")},
+				{at(0, "key.added", "a", "k"), at(61, "key.removed", "a", "k")},
+				{at(0, "key.added", "a", "k"), at(5, "key.removed", "a", "other")},
+				{at(0, "key.removed", "a", "k"), at(5, "key.added", "a", "k")},
+				{at(0, "key.added", "a", "k"), at(5, "key.removed", "b", "k")},
 			},
 		},
 		"correlation_key_with_certificate": {
@@ -181,7 +183,8 @@ func TestSigmaCorrelations(t *testing.T) {
 			},
 			[][]played{
 				{at(0, "endpoint.certificate_changed", "a", ""), at(16, "key.added", "a", "k")},
-				{at(0, "endpoint.certificate_changed", "a", ""), at(1, "key.added", "b", "k")}, {at(0, "key.added", "a", "k"), at(1, "set.replaced", "a", "")},
+				{at(0, "endpoint.certificate_changed", "a", ""), at(1, "key.added", "b", "k")},
+				{at(0, "key.added", "a", "k"), at(1, "set.replaced", "a", "")},
 			},
 		},
 		"correlation_many_issuers": {[][]played{many(5, 3)}, [][]played{many(4, 1), many(5, 4), {

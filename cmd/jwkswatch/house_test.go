@@ -21,14 +21,14 @@ var layers = map[string]int{
 	"jwks": 0, "event": 0, "state": 0, "lab": 0, "docs/events": 0,
 	"diff": 1, "history": 1, "keyhealth": 1, "state/bolt": 1, "state/statetest": 1, "rules/custom": 1,
 	"fetch": 2, "rules": 2,
-	"watcher": 3, "sinks": 3, "query": 3, "replay": 3, "approvals": 3,
+	"sinks/format": 1, "watcher": 3, "sinks": 3, "query": 3, "replay": 3, "approvals": 3,
 	"configs": 4, "agent": 4, "control": 4, "web": 4, "token": 4,
 	"cmd/jwkswatch": 5,
 }
 
 // pure packages never reach the network, read the clock or touch the disk:
 // time and octets come in as values.
-var pure = []string{"event", "jwks", "diff", "history", "keyhealth", "rules", "rules/custom"}
+var pure = []string{"event", "jwks", "diff", "history", "keyhealth", "rules", "rules/custom", "sinks/format"}
 
 func TestImportsGoDownwards(t *testing.T) {
 	for pkg, imports := range listed(t) {
