@@ -9,6 +9,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/state"
 )
 
@@ -34,12 +35,16 @@ const (
 // Delivery carries the journal to one sink. Its exported fields are not to be
 // changed once it is in use.
 type Delivery struct {
-	Store   Journal
-	Sink    Sink
-	From    From
-	Log     zerolog.Logger // operations
-	Drain   time.Duration  // grace after shutdown to send what is in the journal; default 5 s
-	Backoff Backoff
+	Store Journal
+	Sink  Sink
+	From  From
+	// MinSeverity leaves out what is below it; 0 leaves out nothing. What must
+	// always arrive, as heartbeats and the end of a condition whose opening passed,
+	// has an Entry.Severity that passes.
+	MinSeverity event.Severity
+	Log         zerolog.Logger // operations
+	Drain       time.Duration  // grace after shutdown to send what is in the journal; default 5 s
+	Backoff     Backoff
 
 	mu    sync.Mutex
 	stats Stats

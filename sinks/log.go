@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/sinks/format"
 	"github.com/jwkswatch/jwkswatch/state"
 )
 
@@ -19,6 +20,7 @@ import (
 type Log struct {
 	Sink   string // name of the cursor; default "log"
 	Writer io.Writer
+	Format format.Format // of the member event; what is no JSON stands there as a text
 
 	rest   []byte        // of a line that was written in part
 	restID string        // the event of that line
@@ -99,6 +101,10 @@ func (l *Log) line(e *state.Entry) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	body, err := encoded(l.Format, e)
+	if err != nil {
+		return nil, err
+	}
 	var buf bytes.Buffer
 	if l.rest != nil {
 		buf.WriteByte('\n') // the event of the broken line will not come again
@@ -106,13 +112,16 @@ func (l *Log) line(e *state.Entry) ([]byte, error) {
 	// Level and message are plain members: with Logger.WithLevel the global
 	// level of zerolog, which is for operations, would swallow events.
 	logger := zerolog.New(&buf)
-	logger.Log().
+	line := logger.Log().
 		Str("level", level(f.severity)).
 		Str("time", f.time).
-		Str("stream", "event").
-		RawJSON("event", e.JSON).
-		Str("message", f.message).
-		Send()
+		Str("stream", "event")
+	if l.Format == format.CEF {
+		line = line.Str("event", string(body))
+	} else {
+		line = line.RawJSON("event", body)
+	}
+	line.Str("message", f.message).Send()
 	if buf.Len() <= 1 {
 		return nil, errors.New("zerolog is switched off by its global level")
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/jwkswatch/jwkswatch/sinks/format"
 )
 
 // Manage says what the sink may do about the stream.
@@ -31,6 +33,7 @@ type NATSConfig struct {
 	Stream string // that must take the events; "" takes any
 	Prefix string // of subjects; default DefaultPrefix
 	Manage Manage // needs Stream unless ManageNone
+	Format format.Format
 
 	Client   string // makes the inbox prefix _INBOX_<client>; default "jwkswatch"
 	Instance string // names the connection jwkswatch/<instance>

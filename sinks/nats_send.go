@@ -18,7 +18,7 @@ func (n *NATS) oneByOne(ctx context.Context, l *link, batch []state.Entry) (int,
 		if _, ok := n.ahead[e.ID]; ok {
 			continue
 		}
-		m, err := message(n.cfg.Prefix, e)
+		m, err := message(n.cfg.Prefix, n.cfg.Format, e)
 		if err != nil {
 			return i, err
 		}
@@ -73,7 +73,7 @@ func (n *NATS) launch(ctx context.Context, l *link, e *state.Entry) (flight, err
 	if _, ok := n.ahead[e.ID]; ok {
 		return flight{e, func() error { return nil }}, nil
 	}
-	m, err := message(n.cfg.Prefix, e)
+	m, err := message(n.cfg.Prefix, n.cfg.Format, e)
 	if err != nil {
 		return flight{}, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/sinks/format"
 	"github.com/jwkswatch/jwkswatch/state"
 )
 
@@ -279,7 +280,7 @@ func TestNATSRejectsHostileTokens(t *testing.T) {
 		"no severity":              edit(func(e *state.Entry) { e.JSON = []byte(`{"time":"2026-11-22T18:49:03.412Z"}`) }),
 		"no time":                  edit(func(e *state.Entry) { e.JSON = []byte(`{"data":{"event":{"severity":"low"}}}`) }),
 	} {
-		if m, err := message(DefaultPrefix, &e); !errors.Is(err, ErrRejected) {
+		if m, err := message(DefaultPrefix, format.CloudEvents, &e); !errors.Is(err, ErrRejected) {
 			t.Errorf("%s: %v, %v", name, m, err)
 		}
 	}

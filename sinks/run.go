@@ -67,6 +67,12 @@ func (r *run) next() ([]state.Entry, error) {
 			}
 			return batch, err
 		}
+		if e.Severity < uint8(r.MinSeverity) {
+			if len(batch) == 0 {
+				r.advance(e.Position, 0) // else it is met again, behind what is sent now
+			}
+			continue
+		}
 		batch = append(batch, e)
 		if size += len(e.JSON); len(batch) == maxBatch || size >= maxBatchBytes {
 			break

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/sinks/format"
 	"github.com/jwkswatch/jwkswatch/state"
 )
 
@@ -73,6 +74,16 @@ func read(e *state.Entry) (facts, error) {
 		return facts{}, fmt.Errorf("%w: the stored event has no time of the form %s", ErrRejected, event.TimeLayout)
 	}
 	return f, nil
+}
+
+// encoded is the event as the sink writes it. Errors wrap ErrRejected: stored octets
+// do not get better.
+func encoded(f format.Format, e *state.Entry) ([]byte, error) {
+	b, err := f.Encode(e.JSON)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRejected, err)
+	}
+	return b, nil
 }
 
 // endpointOf is the endpoint's name, or that of the agent's own stream.

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/sinks/format"
 	"github.com/jwkswatch/jwkswatch/state"
 )
 
@@ -16,7 +17,7 @@ const DefaultPrefix = "jwkswatch.v1"
 
 // message makes the NATS message of an event. Headers only mirror facts, for
 // many consumers drop them: the payload stands alone. Errors wrap ErrRejected.
-func message(prefix string, e *state.Entry) (*nats.Msg, error) {
+func message(prefix string, form format.Format, e *state.Entry) (*nats.Msg, error) {
 	f, err := read(e)
 	if err != nil {
 		return nil, err
@@ -30,12 +31,16 @@ func message(prefix string, e *state.Entry) (*nats.Msg, error) {
 	if !token(e.ID) {
 		return nil, fmt.Errorf("%w: the id of the event is no plain token", ErrRejected)
 	}
+	body, err := encoded(form, e)
+	if err != nil {
+		return nil, err
+	}
 	return &nats.Msg{
 		Subject: subject,
-		Data:    e.JSON,
+		Data:    body,
 		Header: nats.Header{ // keys are case-sensitive in NATS
 			jetstream.MsgIDHeader:  {e.ID},
-			"Content-Type":         {event.ContentType},
+			"Content-Type":         {form.ContentType()},
 			"Jwkswatch-Event-Type": {e.Type},
 			"Jwkswatch-Severity":   {f.severity.String()},
 			"Jwkswatch-Endpoint":   {endpointOf(e)},

@@ -114,11 +114,6 @@ func (d *document) object() string {
 	return object
 }
 
-func (d *document) verb() string {
-	_, verb, _ := strings.Cut(string(d.Event.Type), ".")
-	return verb
-}
-
 // closes reports whether the event ends a condition.
 func (d *document) closes() bool {
 	return d.Event.Condition != nil && d.Event.Condition.State == event.Closed

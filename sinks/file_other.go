@@ -1,0 +1,6 @@
+//go:build !unix
+
+package sinks
+
+// dontFollow has no meaning here.
+const dontFollow = 0
