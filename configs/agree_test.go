@@ -71,17 +71,20 @@ func (m *maker) mapping(key string, fields []field) string {
 		want[f.key] = f.built() && (f.required && m.chance(98) || m.chance(15)) || !f.built() && m.chance(1)
 	}
 	m.relate(key, want, fields)
-	typ := m.one(TypeLog, TypeNATS)
+	typ := m.one(sinkTypes()...)
+	given := map[string]bool{}
 	var parts []string
 	for i := range fields {
 		f := &fields[i]
 		switch {
-		case !want[f.key], f.only != "" && f.only != typ && key == "sinks" && m.chance(97):
+		case !want[f.key], given[f.key], f.only != "" && f.only != typ && key == "sinks" && m.chance(97):
+			continue
 		case key == "sinks" && f.key == "type" && m.chance(98):
 			parts = append(parts, "type: "+typ)
 		default:
 			parts = append(parts, f.key+": "+m.value(f))
 		}
+		given[f.key] = true
 	}
 	if m.chance(1) {
 		parts = append(parts, "x: y")
@@ -176,6 +179,10 @@ func pool(f *field) (good, bad []string) {
 		}
 		return good, bad
 	case "url":
+		if f.only == TypeWebhook {
+			return []string{"https://a.example/hook", "https://a.example:8443", "http://127.0.0.1:1/x", "HTTPS://a.example/?x=1"},
+				[]string{"ftp://a.example", "https://u@a.example/", "https://a.example/#x", "a.example", "", "https://", "http://a.example/"}
+		}
 		return []string{"tls://a.example:4222", "tls://a.example,nats://b.example:1", "nats://127.0.0.1:4222", "nats://localhost, nats://[::1]:4222/", "TLS://a", "nats://127.0.0.1, tls://b.example"},
 			[]string{"nats://a.example:4222", "nats://127.0.0.1,nats://b.example", "http://a", "tls://", "tls://u:p@a", "tls://a:0", "tls://a/x", "tls://a,", "nats://x.localhost", "tls://a?b"}
 	case "proxy":
@@ -201,6 +208,14 @@ func pool(f *field) (good, bad []string) {
 		return []string{"client.key"}, []string{"", "a\x01"}
 	case "token_file":
 		return []string{"webtoken", "${env:NOT_SET:-token}"}, []string{""}
+	case "address":
+		return []string{"tls://a.example:6514", "tcp://192.0.2.1:514", "udp://[::1]:514"}, []string{"a.example:514", "tls://a.example", "http://a:1", "tls://a b:1", "tls://a:123456", ""}
+	case "secret_file":
+		return []string{"hook.key", "/a/b"}, []string{"", "a\nb"}
+	case "max_size":
+		return []string{"64KiB", "100MiB", "64GiB"}, []string{"63KiB", "65GiB", "1", ""}
+	case "keep":
+		return []string{"1", "10", "1000"}, []string{"0", "1001", "many", ""}
 	case "heartbeat":
 		return []string{"off", "1s", "1000ms"}, []string{"on", "false", "999ms", "0s", "0"}
 	case "cadence", "max_key_age":

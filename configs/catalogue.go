@@ -113,7 +113,7 @@ func (c *Config) fields(d *decoder) []field {
 			show: func() []string { return c.include },
 		}},
 		{key: "sinks", defDoc: "one `log` sink named `stdout`", doc: "Where events go.", list: &list{
-			element: (&Sink{NATS: &NATS{}}).fields(d),
+			element: anySink().fields(d),
 			read: func(n *yaml.Node) {
 				c.Sinks = append(c.Sinks, Sink{})
 				d.sink(&c.Sinks[len(c.Sinks)-1], n)

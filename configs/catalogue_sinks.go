@@ -1,6 +1,13 @@
 package configs
 
 import (
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/event"
@@ -10,16 +17,169 @@ import (
 func (s *Sink) fields(d *decoder) []field {
 	out := []field{
 		{key: "name", required: true, hint: "give it a name, such as name: siem", doc: "Its identity: the position in the journal hangs on it. Unique.", example: "siem", one: nameOf(&s.Name)},
-		{key: "type", required: true, hint: "write type: log or type: nats", doc: "Log lines on standard output, or NATS JetStream.", example: TypeNATS, one: choiceOf(&s.Type, []string{TypeLog, TypeNATS}, "file", "syslog", "webhook")},
+		{key: "type", required: true, hint: "write type: log, nats, file, syslog or webhook", doc: "Log lines on standard output, NATS JetStream, a file of lines, syslog, or requests to a URL.", example: TypeNATS, one: choiceOf(&s.Type, sinkTypes())},
 		{key: "from", def: FromNow, doc: "Where a new or renamed sink starts in the journal.", one: choiceOf(&s.From, []string{FromNow, FromBeginning})},
-		{key: "format", def: "cloudevents", doc: "How an event is written.", one: choiceOf(&s.Format, []string{"cloudevents"}, "ocsf", "ecs", "cef")},
-		{key: "min_severity", hint: "leave it out, and filter by data.event.severity_id behind the sink"},
+		{key: "format", def: "cloudevents", doc: "How an event is written.", one: choiceOf(&s.Format, []string{"cloudevents", "ocsf", "ecs", "cef"})},
+		{key: "min_severity", def: "informational", doc: "What an event has at least. Heartbeats, drills and the end of a condition whose beginning passed always pass.", one: choiceOf(&s.MinSeverity, []string{"informational", "low", "medium", "high", "critical"})},
 		{key: "max_backlog", hint: "leave it out; a sink may lag as far as state.retain"},
 	}
 	if s.NATS != nil {
 		out = append(out, s.NATS.fields(d)...)
 	}
+	if s.File != nil {
+		out = append(out, s.File.fields(d)...)
+	}
+	if s.Syslog != nil {
+		out = append(out, s.Syslog.fields(d)...)
+	}
+	if s.Webhook != nil {
+		out = append(out, s.Webhook.fields(d)...)
+	}
 	return out
+}
+
+// sinkTypes are the types of sinks, in the order of the reference.
+func sinkTypes() []string { return []string{TypeLog, TypeNATS, TypeFile, TypeSyslog, TypeWebhook} }
+
+// anySink has the keys of every type, for the reference.
+func anySink() *Sink {
+	return &Sink{NATS: &NATS{}, File: &FileSink{}, Syslog: &SyslogSink{}, Webhook: &WebhookSink{}}
+}
+
+// ofType marks the fields of one type of sink.
+func ofType(typ string, fields []field) []field {
+	for i := range fields {
+		fields[i].only = typ
+	}
+	return fields
+}
+
+// FileSink is a file that is appended to.
+type FileSink struct {
+	Path    string
+	MaxSize int64 // octets
+	Keep    int64
+}
+
+func (f *FileSink) fields(d *decoder) []field {
+	return ofType(TypeFile, []field{
+		{key: "path", required: true, hint: "give the file, such as path: /var/log/jwkswatch/events.jsonl", doc: "The file; its folder must be there, and writable. A link is not followed.", example: "/var/log/jwkswatch/events.jsonl", one: pathOf(&f.Path, d.path)},
+		{key: "max_size", def: "100MiB", doc: "Size after which a new file is begun, 64KiB to 64GiB.", one: sizeOf(&f.MaxSize, 64<<10, 64<<30)},
+		{key: "keep", def: "10", doc: "Older files that are kept, as PATH.1 (the newest) and so on.", one: countOf(&f.Keep, 1, 1000)},
+	})
+}
+
+// SyslogSink is a receiver of syslog.
+type SyslogSink struct {
+	Address  string // tls://, tcp:// or udp://host:port
+	Facility string
+	TLS      TLS
+}
+
+func (s *SyslogSink) fields(d *decoder) []field {
+	address := textOf(&s.Address)
+	address.typ = "URL"
+	address.shape = func() shape { return shape{pattern: syslogPattern} }
+	set := address.set
+	address.set = func(text string) *refusal {
+		if r := checkSyslog(text); r != nil {
+			return r
+		}
+		return set(text)
+	}
+	return ofType(TypeSyslog, []field{
+		{key: "address", required: true, hint: "give the receiver, such as address: tls://syslog.corp.example:6514", doc: "`tls://host:port` (RFC 5425), `tcp://host:port` (octet counting) or `udp://host:port`, the last two in clear text.", example: "tls://syslog.corp.example:6514", one: address},
+		{key: "facility", def: "local0", doc: "Facility of the messages.", one: choiceOf(&s.Facility, facilities())},
+		{key: "tls", doc: "What the receiver must prove, and who sends. With `tls://`.", section: s.TLS.fields(d)[:3]},
+	})
+}
+
+// facilities by their number.
+func facilities() []string {
+	return []string{
+		"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp", "audit", "alert", "clock",
+		"local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+	}
+}
+
+// FacilityNumber is that of the facility, 0 to 23.
+func (s *SyslogSink) FacilityNumber() int { return slices.Index(facilities(), s.Facility) }
+
+// Network and HostPort are the parts of the address.
+func (s *SyslogSink) Network() string { network, _, _ := strings.Cut(s.Address, "://"); return network }
+
+// HostPort is where the receiver is.
+func (s *SyslogSink) HostPort() string { _, at, _ := strings.Cut(s.Address, "://"); return at }
+
+const syslogPattern = `(?:tls|tcp|udp)://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}`
+
+func checkSyslog(s string) *refusal {
+	if !regexp.MustCompile(`^(?:` + syslogPattern + `)$`).MatchString(s) {
+		return refused("wants tls://host:port, tcp://host:port or udp://host:port", "the port of syslog over TLS is 6514, the others have 514")
+	}
+	_, at, _ := strings.Cut(s, "://")
+	_, port, err := net.SplitHostPort(at)
+	if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 1 || n > 65535 {
+		return refused("has no port from 1 to 65535", "the port of syslog over TLS is 6514, the others have 514")
+	}
+	return nil
+}
+
+// WebhookSink is a URL that takes requests.
+type WebhookSink struct {
+	URL        string
+	SecretFile string
+	TLS        TLS
+	Insecure   bool
+}
+
+func (w *WebhookSink) fields(d *decoder) []field {
+	at := textOf(&w.URL)
+	at.typ, at.hide = "URL", true
+	at.shape = func() shape { return shape{pattern: webhookPattern} }
+	set := at.set
+	at.set = func(text string) *refusal {
+		if r := checkWebhook(text); r != nil {
+			return r
+		}
+		return set(text)
+	}
+	return ofType(TypeWebhook, []field{
+		{key: "url", required: true, hint: "give the receiver, such as url: https://soar.corp.example/hook", doc: "Where each event is posted. `http://` only to loopback, or with `insecure`.", example: "https://soar.corp.example/hook", one: at},
+		{key: "secret_file", required: true, hint: "make a secret: echo whsec_$(openssl rand -base64 32) > hook.key", doc: "A file with one secret a line (`whsec_` and base64), with which requests are signed as Standard Webhooks has it.", example: "hook.key", one: pathOf(&w.SecretFile, d.path)},
+		{key: "tls", doc: "What the receiver must prove, and who posts. With `https://`.", section: w.TLS.fields(d)[:3]},
+		{key: "insecure", def: "false", doc: "Allows `http://` to a host that is not loopback: events go in clear text, though signed.", one: boolOf(&w.Insecure)},
+	})
+}
+
+const webhookPattern = `[Hh][Tt][Tt][Pp][Ss]?://[^ #@\\"]+`
+
+func checkWebhook(s string) *refusal {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil, u.Host == "", strings.ContainsAny(s, " \\\""):
+		return refused("is no URL", "write https://host/path")
+	case u.User != nil:
+		return refused("holds credentials", "requests are signed with secret_file; put none in the URL")
+	case u.Scheme != "https" && u.Scheme != "http":
+		return refused("must begin with https://", "write https://host/path")
+	case u.Fragment != "" || strings.Contains(s, "#"):
+		return refused("has a fragment", "leave out # and what follows")
+	}
+	return checkAuthority(u)
+}
+
+// local reports whether the receiver is on this machine.
+func (w *WebhookSink) local() bool {
+	u, err := url.Parse(w.URL)
+	if err != nil {
+		return false
+	}
+	if u.Hostname() == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(u.Hostname())
+	return err == nil && a.IsLoopback()
 }
 
 func (n *NATS) fields(d *decoder) []field {

@@ -107,16 +107,61 @@ func (d *decoder) sinkOfType(s *Sink, n *yaml.Node) map[string]value {
 		what = "a sink of type log"
 	case text == TypeNATS:
 		what, s.NATS = "a sink of type nats", &NATS{}
+	case text == TypeFile:
+		what, s.File = "a sink of type file", &FileSink{}
+	case text == TypeSyslog:
+		what, s.Syslog = "a sink of type syslog", &SyslogSink{}
+	case text == TypeWebhook:
+		what, s.Webhook = "a sink of type webhook", &WebhookSink{}
 	default:
 		return d.otherType(s, n, typ)
 	}
 	fields := s.fields(d)
 	d.defaults(fields)
 	at := d.mapping(value{node: n}, what, fields)
-	if s.NATS != nil {
+	switch {
+	case s.NATS != nil:
 		d.nats(s.NATS, at)
+	case s.Syslog != nil:
+		d.syslog(s.Syslog, at)
+	case s.Webhook != nil:
+		d.webhook(s.Webhook, at)
 	}
 	return at
+}
+
+func (d *decoder) syslog(s *SyslogSink, at map[string]value) {
+	secured, given := at["tls"]
+	if given {
+		d.together(secured.node, "cert_file", "key_file")
+	}
+	v, ok := at["address"]
+	switch {
+	case !ok || s.Address == "":
+	case s.Network() != "tls" && given:
+		d.fail(secured, true, "tls beside "+s.Network()+"://: it would promise what is not kept", "use tls://, or take tls out")
+	case s.Network() != "tls":
+		d.warn(v, "events go in clear text, and anybody on the way can add to them", "use tls:// if the receiver can")
+	}
+}
+
+func (d *decoder) webhook(w *WebhookSink, at map[string]value) {
+	secured, given := at["tls"]
+	if given {
+		d.together(secured.node, "cert_file", "key_file")
+	}
+	v, ok := at["url"]
+	v.hide = true
+	clear := strings.HasPrefix(strings.ToLower(w.URL), "http:")
+	switch {
+	case !ok || w.URL == "":
+	case clear && given:
+		d.fail(secured, true, "tls beside http://: it would promise what is not kept", "use https://, or take tls out")
+	case clear && !w.local() && !w.Insecure:
+		d.fail(v, false, "url has http:// to a host that is not loopback: events would go in clear text", "use https://, or say insecure: true if you must")
+	case w.Insecure && (!clear || w.local()):
+		d.warn(at["insecure"], "insecure: true has no effect here", "take it out: nothing goes in clear text over a network")
+	}
 }
 
 // otherType reads only the name of a sink whose type is not known.
@@ -269,6 +314,25 @@ func (d *decoder) logs(c *Config) {
 			d.warn(v, fmt.Sprintf("the sinks at %s and %s both write to standard output", last, s.place("type")), "each event is written twice; keep one of them")
 		}
 		last = s.place("type")
+	}
+}
+
+// writers holds that no file has two writers: lines would be torn, and a rotation of
+// one would take the other's.
+func (d *decoder) writers(c *Config) {
+	first := map[string]string{c.State.Path: "the state", c.State.Socket(): "the socket of the state"}
+	for i, s := range d.sinks {
+		f := c.Sinks[i].File
+		v, ok := s.at["path"]
+		if f == nil || !ok || f.Path == "" {
+			continue
+		}
+		d.source = s.source
+		if other, taken := first[f.Path]; taken {
+			d.fail(v, false, "path is that of "+other, "give each its own file")
+			continue
+		}
+		first[f.Path] = "the sink at " + s.place("path")
 	}
 }
 

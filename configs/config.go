@@ -130,16 +130,24 @@ type Web struct {
 // Sink says where events go.
 type Sink struct {
 	Name   string
-	Type   string // TypeLog or TypeNATS
+	Type   string // TypeLog, TypeNATS, TypeFile, TypeSyslog or TypeWebhook
 	From   string // FromNow or FromBeginning
-	Format string // cloudevents
-	NATS   *NATS  // nil unless Type is TypeNATS
+	Format string // cloudevents, ocsf, ecs or cef
+	// MinSeverity is what an event has at least; what must always arrive passes.
+	MinSeverity string
+	NATS        *NATS // nil unless Type is TypeNATS, and so on
+	File        *FileSink
+	Syslog      *SyslogSink
+	Webhook     *WebhookSink
 }
 
 // The types of sink, and where a new one starts in the journal.
 const (
-	TypeLog  = "log"
-	TypeNATS = "nats"
+	TypeLog     = "log"
+	TypeNATS    = "nats"
+	TypeFile    = "file"
+	TypeSyslog  = "syslog"
+	TypeWebhook = "webhook"
 
 	FromNow       = "now"
 	FromBeginning = "beginning"

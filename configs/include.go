@@ -138,6 +138,7 @@ func (d *decoder) complete(c *Config, root *yaml.Node, at map[string]value, befo
 	d.policies(c)
 	d.openings(c)
 	d.logs(c)
+	d.writers(c)
 	d.source = d.main
 }
 

@@ -54,29 +54,23 @@ func endpointRelations() []*schema {
 }
 
 func sinkRelations(fields []field) []*schema {
-	foreign := &schema{Properties: map[string]any{}}
-	needed := &schema{}
-	for i := range fields {
-		f := &fields[i]
-		if f.only != TypeNATS {
-			continue
-		}
-		foreign.Properties[f.key] = false
-		if f.required {
-			needed.Required = append(needed.Required, f.key)
-		}
-	}
 	secured := anyOf(
 		where("insecure", maybe()),
 		where("tls", anyOf(has("ca_file"), has("cert_file"), where("handshake_first", maybe()))),
 		where("url", not(text(anchored(natsPattern())))), // an expansion
 		where("url", text(natsSafe())),
 	)
+	is := func(typ string) *schema { return where("type", &schema{Enum: []any{typ}}) }
+	clear := where("url", text("^[Hh][Tt][Tt][Pp]://"))
+	open := anyOf(where("insecure", maybe()), where("url", text(`^[Hh][Tt][Tt][Pp]://(?:localhost|127\.[0-9.]+|\[::1\])(?:[:/?]|$)`)))
 	out := []*schema{
-		{If: where("type", &schema{Enum: []any{TypeLog}}), Then: foreign},
-		{If: where("type", &schema{Enum: []any{TypeNATS}}), Then: needed},
-		{If: has("url"), Then: secured},
+		{If: &schema{AllOf: []*schema{is(TypeNATS), has("url")}}, Then: secured},
+		{If: &schema{AllOf: []*schema{is(TypeWebhook), clear}}, Then: &schema{AllOf: []*schema{open, not(has("tls"))}}},
+		{If: &schema{AllOf: []*schema{is(TypeSyslog), where("address", text("^(?:tcp|udp)://"))}}, Then: not(has("tls"))},
 		bothOrNone("user", "password_file"),
+	}
+	for _, typ := range sinkTypes() {
+		out = append(out, &schema{If: is(typ), Then: sinkOf(typ, fields)})
 	}
 	kinds := []string{"credentials_file", "nkey_file", "token_file", "user"}
 	for i, a := range kinds {
@@ -85,6 +79,25 @@ func sinkRelations(fields []field) []*schema {
 		}
 	}
 	return out
+}
+
+// sinkOf is what a sink of one type has, of the keys that not all types have.
+func sinkOf(typ string, fields []field) *schema {
+	s := &schema{Properties: map[string]any{}}
+	for i := range fields {
+		f := &fields[i]
+		switch {
+		case f.only == "" || !f.built():
+		case f.only == typ:
+			s.Properties[f.key] = f.schema()
+			if f.required {
+				s.Required = append(s.Required, f.key)
+			}
+		case s.Properties[f.key] == nil:
+			s.Properties[f.key] = false
+		}
+	}
+	return s
 }
 
 func webRelations() []*schema {

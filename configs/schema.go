@@ -92,12 +92,24 @@ func mapping(fields []field) *schema {
 		if !f.built() {
 			continue
 		}
-		s.Properties[f.key] = f.schema()
+		one := f.schema()
+		if other, again := s.Properties[f.key].(*schema); again { // of another type; see relations
+			one = &schema{AnyOf: append(alternatives(other), one)}
+		}
+		s.Properties[f.key] = one
 		if f.required && f.only == "" {
 			s.Required = append(s.Required, f.key)
 		}
 	}
 	return s
+}
+
+// alternatives are those that a schema was joined of.
+func alternatives(s *schema) []*schema {
+	if s.Type == nil && s.Enum == nil && s.Description == "" && s.AnyOf != nil {
+		return s.AnyOf
+	}
+	return []*schema{s}
 }
 
 func (f *field) schema() *schema {

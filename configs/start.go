@@ -78,7 +78,7 @@ func startElement(b *bytes.Buffer, fields []field, indent string, off bool) {
 	dash := "- "
 	for i := range fields {
 		f := &fields[i]
-		if !f.built() {
+		if !f.built() || f.only != "" && f.only != TypeNATS { // of the other types the reference tells
 			continue
 		}
 		var inner bytes.Buffer

@@ -3,9 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -13,7 +17,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jwkswatch/jwkswatch/configs"
+	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/sinks"
+	"github.com/jwkswatch/jwkswatch/sinks/format"
 	"github.com/jwkswatch/jwkswatch/state/bolt"
 )
 
@@ -34,6 +40,7 @@ type courier struct {
 	*sinks.Delivery
 	config configs.Sink
 	close  func() error
+	reopen func() // of a file; nil of other sinks
 	stop   context.CancelFunc
 	done   chan struct{}
 	err    error // set before done is closed
@@ -69,13 +76,42 @@ func (c *couriers) open(ctx context.Context, list []configs.Sink) (made []*couri
 }
 
 func (c *couriers) make(s configs.Sink) (*courier, error) {
+	least := event.SeverityInformational
+	if err := least.UnmarshalText([]byte(s.MinSeverity)); err != nil {
+		return nil, err
+	}
 	m := &courier{
-		Delivery: &sinks.Delivery{Store: c.db, From: sinks.From(s.From), Log: c.log},
+		Delivery: &sinks.Delivery{Store: c.db, From: sinks.From(s.From), MinSeverity: least, Log: c.log},
 		config:   s, close: func() error { return nil }, done: make(chan struct{}),
 	}
+	form := format.Format(s.Format)
 	switch s.Type {
 	case configs.TypeLog:
-		m.Sink = &sinks.Log{Sink: s.Name, Writer: c.out}
+		m.Sink = &sinks.Log{Sink: s.Name, Writer: c.out, Format: form}
+	case configs.TypeFile:
+		f := &sinks.File{Sink: s.Name, Path: s.File.Path, Format: form, MaxSize: s.File.MaxSize, Keep: int(s.File.Keep)}
+		m.Sink, m.close, m.reopen = f, f.Close, f.Reopen
+	case configs.TypeSyslog:
+		y := &sinks.Syslog{
+			Sink: s.Name, Network: s.Syslog.Network(), Address: s.Syslog.HostPort(), Format: form, Facility: s.Syslog.FacilityNumber(), Version: version(),
+			TLS: func() (*tls.Config, error) { return tlsOf(s.Syslog.TLS) },
+		}
+		if _, err := y.TLS(); err != nil {
+			return nil, err
+		}
+		m.Sink, m.close = y, y.Close
+	case configs.TypeWebhook:
+		if _, err := sinks.ReadWebhookSecrets(s.Webhook.SecretFile); err != nil {
+			return nil, err
+		}
+		client, err := webhookClient(s.Webhook.TLS)
+		if err != nil {
+			return nil, err
+		}
+		w := &sinks.Webhook{
+			Sink: s.Name, URL: s.Webhook.URL, Format: form, SecretFile: s.Webhook.SecretFile, UserAgent: "jwkswatch/" + version(), Client: client,
+		}
+		m.Sink, m.close = w, w.Close
 	case configs.TypeNATS:
 		n, err := sinks.OpenNATS(natsConfig(s, c.instance), c.log)
 		if err != nil {
@@ -153,11 +189,53 @@ func (c *couriers) names() []string {
 	return out
 }
 
+// reopen has every file opened anew: whoever sends SIGHUP may have moved it.
+func (c *couriers) reopen() {
+	for _, m := range c.list() {
+		if m.reopen != nil {
+			m.reopen()
+		}
+	}
+}
+
+// tlsOf reads the files of a sink's TLS.
+func tlsOf(t configs.TLS) (*tls.Config, error) {
+	out := &tls.Config{MinVersion: tls.VersionTLS12}
+	if t.CAFile != "" {
+		b, err := os.ReadFile(t.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading the authorities: %w", err)
+		}
+		out.RootCAs = x509.NewCertPool()
+		if !out.RootCAs.AppendCertsFromPEM(b) {
+			return nil, fmt.Errorf("%s holds no certificate", t.CAFile)
+		}
+	}
+	if t.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading the client certificate: %w", err)
+		}
+		out.Certificates = []tls.Certificate{pair}
+	}
+	return out, nil
+}
+
+// webhookClient asks without a proxy: the environment must not lead events
+// elsewhere.
+func webhookClient(t configs.TLS) (*http.Client, error) {
+	c, err := tlsOf(t)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: c, ForceAttemptHTTP2: true, MaxIdleConns: 1, IdleConnTimeout: time.Minute}}, nil
+}
+
 func natsConfig(s configs.Sink, instance string) sinks.NATSConfig {
 	n := s.NATS
 	return sinks.NATSConfig{
 		Sink: s.Name, URL: n.URL, Stream: n.Stream, Prefix: n.Subject, Manage: sinks.Manage(n.Manage),
-		Instance: instance, Insecure: n.Insecure,
+		Format: format.Format(s.Format), Instance: instance, Insecure: n.Insecure,
 		CredentialsFile: n.CredentialsFile, NkeySeedFile: n.NkeyFile, TokenFile: n.TokenFile,
 		User: n.User, PasswordFile: n.PasswordFile,
 		CAFile: n.TLS.CAFile, CertFile: n.TLS.CertFile, KeyFile: n.TLS.KeyFile, HandshakeFirst: n.TLS.HandshakeFirst,

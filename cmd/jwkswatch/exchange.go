@@ -71,6 +71,7 @@ func (x *exchange) run(ctx context.Context) {
 				x.load(ctx, byFile)
 			}
 		case <-hangup:
+			x.d.post.reopen()
 			x.load(ctx, bySignal)
 		case do := <-x.work:
 			do(ctx)
