@@ -134,6 +134,8 @@ type Sink struct {
 	From   string // FromNow or FromBeginning
 	Format string // cloudevents
 	NATS   *NATS  // nil unless Type is TypeNATS
+	// MaxBacklog is how many events it may lack.
+	MaxBacklog int64
 }
 
 // The types of sink, and where a new one starts in the journal.

@@ -24,6 +24,7 @@ type couriers struct {
 	out      io.Writer // of log sinks
 	instance string    // name of the observer, for NATS
 	log      zerolog.Logger
+	lost     func(context.Context, sinks.Report) error
 
 	mu      sync.Mutex
 	running map[string]*courier
@@ -70,7 +71,7 @@ func (c *couriers) open(ctx context.Context, list []configs.Sink) (made []*couri
 
 func (c *couriers) make(s configs.Sink) (*courier, error) {
 	m := &courier{
-		Delivery: &sinks.Delivery{Store: c.db, From: sinks.From(s.From), Log: c.log},
+		Delivery: &sinks.Delivery{Store: c.db, From: sinks.From(s.From), Log: c.log, MaxBacklog: uint64(s.MaxBacklog), Lost: c.lost},
 		config:   s, close: func() error { return nil }, done: make(chan struct{}),
 	}
 	switch s.Type {
