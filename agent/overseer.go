@@ -23,6 +23,8 @@ const (
 	codeClock   = "clock_jump"
 	codeState   = "state_unwritable"
 	codeBacklog = "sink_backlog"
+	// Of a sink that has events which were never sent.
+	codeSuppressed = "sink_suppressed"
 )
 
 // SinkState is how far a sink is.
@@ -31,6 +33,8 @@ type SinkState struct {
 	Connected bool
 	Pending   uint64    // events in the journal that it does not have
 	Oldest    time.Time // when the oldest of them was observed; zero when there is none
+	// Suspicious counts answers that the sink had an event which was never sent.
+	Suspicious uint64
 }
 
 // Overseer looks at the whole every second: it tells our own outage from
@@ -63,6 +67,8 @@ type Overseer struct {
 	// gathering is since when a gap of many waits for the rest of them.
 	gathering time.Time
 	waiting   map[string]time.Time // since when a sink has something to get
+	// suspicions are of sinks, by name.
+	suspicions map[string]suspicion
 	failing   time.Time            // since when the state is, by the wall clock
 	cause     string               // "" before it is known
 	beaten    time.Time
@@ -121,6 +127,7 @@ func (o *Overseer) tick(ctx context.Context) error {
 		o.outage(ctx, fleet, mono, wall),
 		o.gaps(ctx, fleet, mono, wall),
 		o.backlogs(ctx, mono, wall),
+		o.suppressed(ctx, mono, wall),
 		o.state(ctx, wall),
 		o.heartbeat(ctx, fleet, mono, wall),
 	)

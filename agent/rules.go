@@ -47,6 +47,8 @@ func ruleOf(w *word) event.Rule {
 		r.Title, r.Severity = "The time of an announced change is over", event.SeverityLow
 	case "agent-gap":
 		r.Title, r.Severity = "Endpoints were not seen for longer than their limit", event.SeverityMedium
+	case "agent-events-lost":
+		r.Title, r.Severity = "Events were lost to a sink", event.SeverityHigh
 	}
 	return r
 }
@@ -56,7 +58,7 @@ func ruleOf(w *word) event.Rule {
 func standards(t event.Type) event.Standards {
 	s := event.Standards{NISTCSF: []string{"DE.CM-06"}}
 	switch t {
-	case event.AgentStopped, event.AgentConfigChanged, event.AgentGap:
+	case event.AgentStopped, event.AgentConfigChanged, event.AgentGap, event.AgentEventsLost:
 		s.Attack = []string{"T1562"}
 	}
 	return s

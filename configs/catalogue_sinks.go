@@ -21,7 +21,7 @@ func (s *Sink) fields(d *decoder) []field {
 		{key: "from", def: FromNow, doc: "Where a new or renamed sink starts in the journal.", one: choiceOf(&s.From, []string{FromNow, FromBeginning})},
 		{key: "format", def: "cloudevents", doc: "How an event is written.", one: choiceOf(&s.Format, []string{"cloudevents", "ocsf", "ecs", "cef"})},
 		{key: "min_severity", def: "informational", doc: "What an event has at least. Heartbeats, drills and the end of a condition whose beginning passed always pass.", one: choiceOf(&s.MinSeverity, []string{"informational", "low", "medium", "high", "critical"})},
-		{key: "max_backlog", hint: "leave it out; a sink may lag as far as state.retain"},
+		{key: "max_backlog", def: "1000000", doc: "How many events the sink may lack. Of more, the oldest are left behind, and `agent.events_lost` tells; what a sink lacks is never dropped for its age.", one: countOf(&s.MaxBacklog, 100, 100_000_000)},
 	}
 	if s.NATS != nil {
 		out = append(out, s.NATS.fields(d)...)

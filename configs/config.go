@@ -135,10 +135,12 @@ type Sink struct {
 	Format string // cloudevents, ocsf, ecs or cef
 	// MinSeverity is what an event has at least; what must always arrive passes.
 	MinSeverity string
-	NATS        *NATS // nil unless Type is TypeNATS, and so on
-	File        *FileSink
-	Syslog      *SyslogSink
-	Webhook     *WebhookSink
+	// MaxBacklog is how many events it may lack.
+	MaxBacklog int64
+	NATS       *NATS // nil unless Type is TypeNATS, and so on
+	File       *FileSink
+	Syslog     *SyslogSink
+	Webhook    *WebhookSink
 }
 
 // The types of sink, and where a new one starts in the journal.

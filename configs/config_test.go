@@ -67,7 +67,7 @@ func TestMinimalIsFilledWithDefaults(t *testing.T) {
 			Poll:  Poll{Interval: time.Minute, Timeout: 15 * time.Second, MaxBody: 4 << 20, MaxEvents: 60},
 			Learn: "on",
 		}},
-		Sinks:    []Sink{{Name: "stdout", Type: TypeLog, From: FromNow, Format: "cloudevents", MinSeverity: "informational"}},
+		Sinks:    []Sink{{Name: "stdout", Type: TypeLog, From: FromNow, Format: "cloudevents", MinSeverity: "informational", MaxBacklog: 1_000_000}},
 		Rules:    Rules{Builtin: true, Set: &custom.Set{}},
 		Observer: Observer{Name: "jwkswatch", Heartbeat: time.Minute},
 	}

@@ -23,7 +23,7 @@ func TestReference(t *testing.T) {
 	}
 	rows, absent := reference()
 	compare(t, "README.md", []byte(string(before)+begin+rows+end+string(after)))
-	if !strings.Contains(string(after), "refused: "+absent+".") {
+	if absent != "" && !strings.Contains(string(after), "refused: "+absent+".") {
 		t.Errorf("README.md does not say that these are refused: %s", absent)
 	}
 }

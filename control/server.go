@@ -42,6 +42,9 @@ type Server struct {
 	Approve   func(context.Context, Grant) (ApprovalRow, error)
 	Revoke    func(ctx context.Context, id, by, reason string) (ApprovalRow, error)
 	Approvals func(context.Context) ([]ApprovalRow, error)
+	// Replay sends a sink again what was observed since a time. Errors:
+	// *query.Problem for a sink that is not known.
+	Replay func(ctx context.Context, sink string, since time.Time) (ReplayResult, error)
 	// Healthy says why the daemon does not do its work, nil when it does.
 	Healthy func(context.Context) error
 	Log     zerolog.Logger
@@ -125,6 +128,7 @@ func (s *Server) handler(stop context.Context) http.Handler {
 	mux.HandleFunc("POST /v1/revoke", d.revoke)
 	mux.HandleFunc("POST /v1/reload", d.reload)
 	mux.HandleFunc("POST /v1/backup", d.backup)
+	mux.HandleFunc("POST /v1/replay", d.replay)
 	return d.bounded(mux)
 }
 

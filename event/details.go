@@ -289,7 +289,7 @@ type (
 	}
 	// AgentDegradedDetails belongs to agent.degraded. Codes: outage (many
 	// endpoints fail together), clock_jump, state_unwritable, sink_backlog,
-	// tls_intercepted.
+	// sink_suppressed, tls_intercepted.
 	AgentDegradedDetails struct {
 		Code      string   `json:"code"`
 		Subject   *string  `json:"subject"` // the sink
@@ -309,6 +309,19 @@ type (
 		Count     int           `json:"count"` // of them, those that the gap concerns
 		Endpoints []GapEndpoint `json:"endpoints"`
 		LimitS    int64         `json:"limit_s"` // the shortest limit that was passed
+	}
+	// AgentEventsLostDetails belongs to agent.events_lost.
+	AgentEventsLostDetails struct {
+		Sink string `json:"sink"`
+		// Cause is receiver_lost (acknowledged, and gone from the receiver),
+		// max_backlog or retention (never sent).
+		Cause  string  `json:"cause"`
+		Count  uint64  `json:"count"`  // events
+		Resent bool    `json:"resent"` // they are sent again, with the same ids
+		Since  *Time   `json:"since"`  // when the first of them was observed; null when it is not known
+		Until  *Time   `json:"until"`  // and the last
+		First  *string `json:"first"`  // its id
+		Last   *string `json:"last"`
 	}
 	// GapEndpoint is one endpoint that was not seen.
 	GapEndpoint struct {
@@ -431,6 +444,8 @@ func NewDetails(t Type) any {
 		return new(AgentDegradedDetails)
 	case AgentGap:
 		return new(AgentGapDetails)
+	case AgentEventsLost:
+		return new(AgentEventsLostDetails)
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ func agentSamples(add func(string, event.Event)) {
 	add(string(event.AgentDegraded)+".closed", agentClosed(agentDegraded(),
 		"many endpoints fail together: over after 31 minutes; what changed meanwhile has an uncertain time"))
 	add(string(event.AgentGap), agentGap())
+	add(string(event.AgentEventsLost), agentEventsLost())
 }
 
 // said is what all events of the agent have in common: no endpoint, no key, and
@@ -140,4 +141,16 @@ func agentGap() event.Event {
 			Cause: "unreachable", Total: 42, Count: 1, LimitS: 3600,
 			Endpoints: []event.GapEndpoint{{Name: "partner-keys", LastGood: new(at("2026-11-22 17:43:01.040"))}},
 		})
+}
+
+func agentEventsLost() event.Event {
+	e := said(event.AgentEventsLost, event.SeverityHigh, event.Unexpected,
+		"sink siem has lost 41 events that it had acknowledged, of 17:43 UTC and later; they are sent again",
+		event.AgentEventsLostDetails{
+			Sink: "siem", Cause: "receiver_lost", Count: 41, Resent: true,
+			Since: new(at("2026-11-22 17:43:01.040")), Until: new(at("2026-11-22 18:47:03.000")),
+			First: new("jw1-aaaaaaaaaaaaaaaaaaaaaaaaaa"), Last: new("jw1-bbbbbbbbbbbbbbbbbbbbbbbbbb"),
+		})
+	e.Data.Event.Reasons = []string{"receiver_lost"}
+	return e
 }

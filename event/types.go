@@ -86,6 +86,7 @@ const (
 	AgentConfigChanged Type = "agent.config_changed"
 	AgentDegraded      Type = "agent.degraded"
 	AgentGap           Type = "agent.gap"
+	AgentEventsLost    Type = "agent.events_lost"
 )
 
 // Types lists every type this version can publish, in the order of the
@@ -104,6 +105,7 @@ func Types() []Type {
 		EndpointTLSInvalid, EndpointCachePolicy, EndpointContentType, EndpointNoisy,
 		DiscoveryMoved, DiscoveryIssuerMismatch, DiscoveryWeakened, DiscoveryEndpointMoved,
 		AgentStarted, AgentStopped, AgentHeartbeat, AgentConfigChanged, AgentDegraded, AgentGap,
+		AgentEventsLost,
 		ApprovalGranted, ApprovalRevoked, ApprovalExpired, ApprovalUsed,
 	}
 }

@@ -19,6 +19,7 @@ const (
 	UnknownEvent    Code = "unknown_event"    // no such id in the journal
 	NothingSeen     Code = "nothing_seen"     // at that time no key set had been seen
 	Dropped         Code = "dropped"          // what was seen then has been dropped since
+	UnknownSink     Code = "unknown_sink"     // no sink of this name
 	BadQuestion     Code = "bad_question"     // a filter that cannot be
 	NotRunning      Code = "not_running"      // only a running daemon can answer
 )

@@ -20,6 +20,12 @@ type Journal interface {
 	Wait(ctx context.Context, after string) error
 	Cursor(ctx context.Context, name string) (position string, ok bool, err error)
 	SetCursor(ctx context.Context, name, position string) error
+	Note(ctx context.Context, name string) ([]byte, error)
+	SetNoted(ctx context.Context, name, position string, note []byte) error
+	// Pending counts the entries after a cursor, Dropped those that retention has
+	// taken from it, up to the position that it returns.
+	Pending(ctx context.Context, name string) (n uint64, oldest time.Time, err error)
+	Dropped(ctx context.Context, name string) (n uint64, upTo string, err error)
 }
 
 // From says where a sink without a cursor begins.
@@ -45,25 +51,38 @@ type Delivery struct {
 	Log         zerolog.Logger // operations
 	Drain       time.Duration  // grace after shutdown to send what is in the journal; default 5 s
 	Backoff     Backoff
+	// MaxBacklog is how many events the sink may lack; 0 is no bound. The oldest
+	// are left behind, and told of.
+	MaxBacklog uint64
+	// Lost commits what is told of lost events. It may be asked again for the same
+	// after an error or a crash. nil only logs.
+	Lost func(context.Context, Report) error
+	Pace time.Duration // between two rewinds, and two looks at the backlog; default 1 min
 
-	mu    sync.Mutex
-	stats Stats
+	mu      sync.Mutex
+	stats   Stats
+	running bool
+	wish    *replaying
+	rung    chan struct{}
 }
 
 // Stats is what a Delivery did since it started. Counts are of events, Retries
 // of attempts. How many events are pending is unknown: positions are private to
 // the engine.
 type Stats struct {
-	Sink      string
-	Sent      uint64
-	Retries   uint64 // failed attempts
-	Parked    uint64 // rejected for good, and left behind
-	Connected bool   // the sink says so; for one that does not know, its last attempt went well
-	CaughtUp  bool   // there was nothing left to send at the last look
-	LastSent  time.Time
-	LastError string    // of the failure that stands; "" when the last attempt went well
-	Since     time.Time // of LastError
-	Position  string    // up to which all is sent or parked
+	Sink    string
+	Sent    uint64
+	Retries uint64 // failed attempts
+	Parked  uint64 // rejected for good, and left behind
+	Lost    uint64 // told of by a Report
+	// Suspicious counts answers that the receiver had an event that was never sent.
+	Suspicious uint64
+	Connected  bool // the sink says so; for one that does not know, its last attempt went well
+	CaughtUp   bool // there was nothing left to send at the last look
+	LastSent   time.Time
+	LastError  string    // of the failure that stands; "" when the last attempt went well
+	Since      time.Time // of LastError
+	Position   string    // up to which all is sent or parked
 }
 
 // Stats may be called at any time.
@@ -75,6 +94,9 @@ func (d *Delivery) Stats() Stats {
 	s.Connected = s.LastError == ""
 	if c, ok := d.Sink.(interface{ Connected() bool }); ok {
 		s.Connected = c.Connected()
+	}
+	if n, ok := d.Sink.(*NATS); ok {
+		s.Suspicious = n.Stats().UnexpectedDuplicates
 	}
 	return s
 }
@@ -129,8 +151,35 @@ func (d *Delivery) Run(ctx context.Context) error {
 	defer cancel()
 	r := run{Delivery: d, stop: ctx, work: work, at: position, stored: position}
 	d.note(func(s *Stats) { s.Position = position })
+	if err := r.recall(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.running = true
+	d.mu.Unlock()
 	r.loop()
+	r.refuse()
 	return r.finish()
+}
+
+// recall gives a Keeper what it noted in the run before. A note that is damaged
+// is as good as none: what it says can be learnt anew.
+func (r *run) recall() error {
+	k, ok := r.Sink.(Keeper)
+	if !ok {
+		return nil
+	}
+	head, err := r.Store.Head(r.work)
+	if err != nil {
+		return fmt.Errorf("reading the head of the journal for sink %s: %w", k.Name(), err)
+	}
+	note, err := r.Store.Note(r.work, k.Name())
+	if err != nil {
+		r.warn(err)
+	}
+	r.keeper = k
+	k.Recall(note, r.at, head, r.ring)
+	return nil
 }
 
 // grace returns the context of the work itself, which outlives stop by Drain.

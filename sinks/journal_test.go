@@ -18,6 +18,7 @@ type journal struct {
 	mu      sync.Mutex
 	entries []state.Entry
 	cursors map[string]string
+	notes   map[string][]byte
 	saves   []time.Time // of SetCursor
 	grown   chan struct{}
 	corrupt string // position of an entry that is damaged
@@ -110,6 +111,36 @@ func (j *journal) SetCursor(ctx context.Context, name, position string) error {
 	j.saves = append(j.saves, time.Now())
 	return nil
 }
+
+func (j *journal) Note(_ context.Context, name string) ([]byte, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.notes[name], nil
+}
+
+func (j *journal) SetNoted(ctx context.Context, name, position string, note []byte) error {
+	if err := j.SetCursor(ctx, name, position); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.notes == nil {
+		j.notes = map[string][]byte{}
+	}
+	j.notes[name] = note
+	return nil
+}
+
+func (j *journal) Pending(ctx context.Context, name string) (n uint64, oldest time.Time, err error) {
+	after, _, _ := j.Cursor(ctx, name)
+	for range j.Events(ctx, after) {
+		n++
+	}
+	return n, oldest, nil
+}
+
+// Dropped is nothing: retention is the engine's, and bolt's own tests.
+func (j *journal) Dropped(context.Context, string) (uint64, string, error) { return 0, "", nil }
 
 func (j *journal) cursor(name string) string {
 	p, _, _ := j.Cursor(context.Background(), name)

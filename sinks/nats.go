@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -38,6 +39,10 @@ type NATS struct {
 	closed bool
 	stats  NATSStats
 	told   map[string]struct{} // violations that are in the log, since the last connection
+	wake   func()              // of who asks Missing; nil before Recall
+
+	due   atomic.Bool  // it is time to ask the stream for what it acknowledged
+	asked atomic.Int64 // when it was asked last, Unix nanoseconds
 
 	// Only Send touches these.
 
@@ -48,11 +53,16 @@ type NATS struct {
 	// Sending them again would store them twice once the stream's duplicate
 	// window is over.
 	ahead map[string]struct{}
-	last  string // position of the newest entry that was acknowledged
-	// resuming is true until the first acknowledgement that is no duplicate. A
-	// process that crashed left the events after its last stored cursor in the
-	// stream: sent again in order, they are one run of duplicates at the start.
-	resuming bool
+	// newest is the last position that was acknowledged to this process, and head
+	// that of the journal when it began: up to them, the stream may have an event
+	// from before. A duplicate of what is later is no accident.
+	newest, head string
+	trail        trail
+	back         uint64              // sequence that was given a second time; 0: none
+	fresh        map[string]struct{} // ids that came to such sequences
+	lostTo       string              // newest position that the stream lost; what it calls duplicates up to it may be gone
+	failed       bool                // the stream could not be asked
+	inspected    connection          // on which it was asked last
 	// careful is true after a failure: the next Send tries one event alone, so
 	// that a broker that refuses everything is not asked 64 times a retry.
 	careful bool
@@ -81,7 +91,7 @@ func OpenNATS(c NATSConfig, log zerolog.Logger) (*NATS, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &NATS{
 		cfg: c, log: log.With().Str("sink", c.Sink).Logger(), ctx: ctx, cancel: cancel,
-		tried: map[string]struct{}{}, ahead: map[string]struct{}{}, told: map[string]struct{}{}, resuming: true,
+		tried: map[string]struct{}{}, ahead: map[string]struct{}{}, told: map[string]struct{}{},
 	}
 	if err := n.open(); err != nil {
 		cancel()
@@ -128,13 +138,13 @@ func (n *NATS) Send(ctx context.Context, batch []state.Entry) (int, error) {
 	if len(batch) == 0 {
 		return 0, nil
 	}
-	if batch[0].Position <= n.last {
-		n.resuming = true // the cursor was set back: a run of duplicates may follow
-	}
 	l, err := n.connected(ctx)
 	if err != nil {
 		n.careful = true
 		return 0, err
+	}
+	if n.unsure(l) {
+		return 0, ErrUnsure
 	}
 	send := n.oneByOne
 	switch {
@@ -144,9 +154,9 @@ func (n *NATS) Send(ctx context.Context, batch []state.Entry) (int, error) {
 		send = n.window
 	}
 	sent, err := send(ctx, l, batch)
-	n.careful = err != nil && !errors.Is(err, ErrRejected)
+	n.careful = err != nil && !errors.Is(err, ErrRejected) && !errors.Is(err, ErrUnsure)
 	if sent > 0 {
-		n.last = batch[sent-1].Position
+		n.newest = max(n.newest, batch[sent-1].Position)
 		for i := range batch[:sent] {
 			delete(n.ahead, batch[i].ID)
 		}
@@ -154,11 +164,15 @@ func (n *NATS) Send(ctx context.Context, batch []state.Entry) (int, error) {
 	return sent, err
 }
 
+func (n *NATS) current() *link {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.link
+}
+
 // connected returns a link that is up, or why there is none.
 func (n *NATS) connected(ctx context.Context) (*link, error) {
-	n.mu.Lock()
-	l := n.link
-	n.mu.Unlock()
+	l := n.current()
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.Timeout)
 	defer cancel()
 	err := l.await(ctx)
@@ -207,10 +221,9 @@ func (n *NATS) keep() {
 			return
 		case <-tick.C:
 		}
-		n.mu.Lock()
-		l := n.link
-		n.mu.Unlock()
+		l := n.current()
 		if !l.dead() {
+			n.doubts()
 			continue
 		}
 		l.close()
@@ -237,6 +250,7 @@ func (n *NATS) handlers(l *link, o *nats.Options) {
 		if !quiet {
 			n.log.Info().Str("server", c.ConnectedUrlRedacted()).Msg("connected to NATS")
 		}
+		n.doubt()
 	}
 	down := func(err error, message string) {
 		l.interrupt(nats.ErrDisconnected)

@@ -120,6 +120,7 @@ func TestNATSDuplicates(t *testing.T) {
 
 	// A process that crashed before it stored the cursor begins anew.
 	again := openNATS(t, quick(b), log.logger())
+	again.Recall(nil, "", j.at(3), func() {})
 	if sent, err := again.Send(t.Context(), j.entries[:1]); sent != 1 || err != nil {
 		t.Fatal(sent, err)
 	}

@@ -52,6 +52,9 @@ type NATSConfig struct {
 	Timeout       time.Duration // of a connection attempt, of an acknowledgement, of an API call; default 5 s
 	ReconnectWait time.Duration // between connection attempts, plus jitter; default 2 s
 	VerifyEvery   time.Duration // between looks at a stream that has problems; default 1 min
+	// ReconcileEvery is the time between two questions to the stream, with Manage,
+	// whether it still has what it acknowledged; default 5 min.
+	ReconcileEvery time.Duration
 }
 
 func (c NATSConfig) withDefaults() NATSConfig {
@@ -66,7 +69,7 @@ func (c NATSConfig) withDefaults() NATSConfig {
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&c.Timeout, 5 * time.Second}, {&c.ReconnectWait, 2 * time.Second}, {&c.VerifyEvery, time.Minute}} {
+	}{{&c.Timeout, 5 * time.Second}, {&c.ReconnectWait, 2 * time.Second}, {&c.VerifyEvery, time.Minute}, {&c.ReconcileEvery, 5 * time.Minute}} {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}

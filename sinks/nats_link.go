@@ -91,6 +91,24 @@ func (l *link) dead() bool {
 	}
 }
 
+// connection names one connection of a link.
+type connection struct {
+	link *link
+	nth  uint64
+}
+
+func (l *link) connection() connection { return connection{l, l.nc.Stats().Reconnects} }
+
+// up reports whether the connection stands.
+func (l *link) up() bool {
+	select {
+	case <-l.dialed:
+		return l.err == nil && l.nc.IsConnected()
+	default:
+		return false
+	}
+}
+
 // await waits for the connection to stand.
 func (l *link) await(ctx context.Context) error {
 	select {

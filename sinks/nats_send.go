@@ -24,7 +24,7 @@ func (n *NATS) oneByOne(ctx context.Context, l *link, batch []state.Entry) (int,
 		}
 		again := n.try(e.ID)
 		ack, err := l.publish(ctx, m)
-		if err := n.judge(l, m, again, ack, err); err != nil {
+		if err := n.judge(ctx, l, m, e, again, ack, err); err != nil {
 			return i, err
 		}
 	}
@@ -81,7 +81,7 @@ func (n *NATS) launch(ctx context.Context, l *link, e *state.Entry) (flight, err
 	answer := l.publishAsync(ctx, m)
 	return flight{e, func() error {
 		ack, err := answer()
-		return n.judge(l, m, again, ack, err)
+		return n.judge(ctx, l, m, e, again, ack, err)
 	}}, nil
 }
 
@@ -104,12 +104,11 @@ func (n *NATS) try(id string) (again bool) {
 }
 
 // judge decides whether an event is in the stream.
-func (n *NATS) judge(l *link, m *nats.Msg, again bool, ack *jetstream.PubAck, err error) error {
-	id := m.Header.Get(jetstream.MsgIDHeader)
+func (n *NATS) judge(ctx context.Context, l *link, m *nats.Msg, e *state.Entry, again bool, ack *jetstream.PubAck, err error) error {
 	if err != nil {
 		err = n.explain(l, m.Subject, err)
 		if errors.Is(err, ErrRejected) {
-			delete(n.tried, id)
+			delete(n.tried, e.ID)
 		}
 		return err
 	}
@@ -120,18 +119,24 @@ func (n *NATS) judge(l *link, m *nats.Msg, again bool, ack *jetstream.PubAck, er
 		return fmt.Errorf("the acknowledgement for %s names another stream than %s: another subscriber forges answers, "+
 			"or may do so: forbid others to publish to %s.>", m.Subject, want, n.cfg.inboxPrefix())
 	}
-	delete(n.tried, id)
+	if n.gone(ctx, l, e, ack) {
+		ack, err := n.insist(ctx, l, m)
+		if err == nil && ack.Duplicate {
+			err = errUnanswered // without an id there is nothing to repeat: it is no answer
+		}
+		return n.judge(ctx, l, m, e, again, ack, err)
+	}
+	if err := n.acknowledged(e, ack); err != nil {
+		return err
+	}
+	delete(n.tried, e.ID)
 	switch {
 	case !ack.Duplicate:
-		n.resuming = false
-	case again:
+	case again, e.Position <= max(n.newest, n.head):
 		n.note(func(s *NATSStats) { s.Duplicates++ })
-	case n.resuming:
-		n.note(func(s *NATSStats) { s.Duplicates++ })
-		n.log.Info().Str("id", id).Msg("the stream has this event already, from before the restart")
 	default:
 		n.note(func(s *NATSStats) { s.UnexpectedDuplicates++ })
-		n.log.Warn().Str("id", id).Str("subject", m.Subject).
+		n.log.Error().Str("id", e.ID).Str("subject", m.Subject).
 			Msg("the stream has an event of this id already, though it was never sent: someone may be suppressing events")
 	}
 	return nil

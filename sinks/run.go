@@ -32,10 +32,18 @@ type run struct {
 	failed  string // text of the error that was logged last; "" after a success
 	since   time.Time
 	attempt int // failures in a row
+
+	keeper   Keeper // nil when the sink is none
+	attended time.Time
+	rewound  time.Time
+	owed     []Report // losses that could not be told yet
+	looked   bool     // for what retention dropped
+	warned   string   // text of the doubt that was logged last
 }
 
 func (r *run) loop() {
 	for r.work.Err() == nil {
+		r.attend()
 		batch, err := r.next()
 		switch {
 		case len(batch) > 0:
@@ -81,26 +89,40 @@ func (r *run) next() ([]state.Entry, error) {
 	return batch, nil
 }
 
-// idle waits for the next entry, and stores the cursor when its time comes.
+// idle waits for the next entry, for the bell, and for the time to store the
+// cursor.
 func (r *run) idle() {
+	wait, cancel := context.WithCancel(r.stop)
+	over := make(chan struct{})
+	defer func() { cancel(); <-over }()
+	go func() {
+		defer close(over)
+		select {
+		case <-r.bell():
+			cancel()
+		case <-wait.Done():
+		}
+	}()
 	if due := r.due(); due > 0 {
-		wait, cancel := context.WithTimeout(r.stop, due)
-		err := r.Store.Wait(wait, r.at)
-		overdue := wait.Err() != nil
-		cancel()
+		late, stop := context.WithTimeout(wait, due)
+		err := r.Store.Wait(late, r.at)
+		overdue := late.Err() != nil
+		stop()
 		if err == nil || !overdue {
 			r.waited(err)
 			return
 		}
 	}
-	if r.stop.Err() != nil {
+	if wait.Err() != nil {
 		return
 	}
 	if r.at != r.stored {
 		r.save()
 		return
 	}
-	r.waited(r.Store.Wait(r.stop, r.at))
+	if err := r.Store.Wait(wait, r.at); wait.Err() == nil {
+		r.waited(err)
+	}
 }
 
 func (r *run) waited(err error) {
@@ -109,7 +131,8 @@ func (r *run) waited(err error) {
 	}
 }
 
-// deliver sends a batch until all of it is sent or parked, or the grace is over.
+// deliver sends a batch until all of it is sent or parked, something else is to
+// be done first, or the grace is over.
 func (r *run) deliver(batch []state.Entry) {
 	r.note(func(s *Stats) { s.CaughtUp = false })
 	for len(batch) > 0 && r.work.Err() == nil {
@@ -127,8 +150,15 @@ func (r *run) deliver(batch []state.Entry) {
 			r.park(&batch[0], err)
 			batch = batch[1:]
 			r.mended()
+		case errors.Is(err, ErrUnsure):
+			return
 		case r.work.Err() == nil:
 			r.fail(err)
+			if at := r.at; r.stop.Err() == nil {
+				if r.attend(); r.at != at {
+					return
+				}
+			}
 		}
 	}
 	if r.due() == 0 {
@@ -179,7 +209,29 @@ func (r *run) fail(err error) {
 	if r.stop.Err() != nil { // in the grace only short pauses make sense
 		pause = min(pause, r.Backoff.pause(1))
 	}
-	sleep(r.stop, r.work, pause)
+	r.rest(pause)
+}
+
+// rest is a pause that a wish to send again cuts short.
+func (r *run) rest(pause time.Duration) {
+	work, cancel := context.WithCancel(r.work)
+	over := make(chan struct{})
+	defer func() { cancel(); <-over }()
+	go func() {
+		defer close(over)
+		for {
+			select {
+			case <-r.bell():
+				if r.wished() {
+					cancel()
+					return
+				}
+			case <-work.Done():
+				return
+			}
+		}
+	}()
+	sleep(r.stop, work, pause)
 }
 
 func (r *run) mended() {
@@ -207,13 +259,21 @@ func (r *run) save() {
 		return
 	}
 	r.saved = time.Now()
-	if err := r.Store.SetCursor(r.work, r.Sink.Name(), r.at); err != nil {
+	if err := r.store(r.work); err != nil {
 		if r.work.Err() == nil {
 			r.Log.Warn().Str("sink", r.Sink.Name()).Err(err).Msg("storing the cursor failed; it is tried again")
 		}
 		return
 	}
 	r.stored = r.at
+}
+
+// store stores the cursor, and beside it what a Keeper wants to recall.
+func (r *run) store(ctx context.Context) error {
+	if r.keeper == nil {
+		return r.Store.SetCursor(ctx, r.Sink.Name(), r.at)
+	}
+	return r.Store.SetNoted(ctx, r.Sink.Name(), r.at, r.keeper.Note())
 }
 
 // finish stores the cursor in a context of its own: that of the work is over
@@ -224,7 +284,7 @@ func (r *run) finish() error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.stop), 5*time.Second)
 	defer cancel()
-	if err := r.Store.SetCursor(ctx, r.Sink.Name(), r.at); err != nil {
+	if err := r.store(ctx); err != nil {
 		return fmt.Errorf("storing the last cursor of sink %s: %w", r.Sink.Name(), err)
 	}
 	return nil

@@ -243,8 +243,10 @@ func TestSyslogTLS(t *testing.T) {
 	eventually(t, "they have arrived", func() bool { return slices.Equal(r.ids(), idsOf(list)) })
 	for name, c := range map[string]func() (*tls.Config, error){
 		"another authority": func() (*tls.Config, error) { return &tls.Config{RootCAs: x509.NewCertPool()}, nil },
-		"another name":      func() (*tls.Config, error) { return &tls.Config{RootCAs: authority.Roots(), ServerName: "other.example"}, nil },
-		"no file":           func() (*tls.Config, error) { return nil, errors.New("no such file") },
+		"another name": func() (*tls.Config, error) {
+			return &tls.Config{RootCAs: authority.Roots(), ServerName: "other.example"}, nil
+		},
+		"no file": func() (*tls.Config, error) { return nil, errors.New("no such file") },
 	} {
 		bad := &Syslog{Sink: "collector", Network: "tls", Address: r.addr, TLS: c}
 		if n, err := bad.Send(t.Context(), list); n != 0 || err == nil || errors.Is(err, ErrRejected) {

@@ -100,6 +100,12 @@ type Store interface {
 	// SetCursor stores the position of a sink, forwards or back; "" is the
 	// beginning.
 	SetCursor(ctx context.Context, name, position string) error
+	// Note returns what SetNoted stored beside the position of a sink, nil when
+	// there is nothing.
+	Note(ctx context.Context, name string) ([]byte, error)
+	// SetNoted is SetCursor with a note of the sink's own, of at most 64 KiB, in
+	// one transaction. SetCursor leaves the note as it is.
+	SetNoted(ctx context.Context, name, position string, note []byte) error
 	// Close may be called again. After it every method returns an error that
 	// wraps ErrUnavailable.
 	Close() error

@@ -157,11 +157,13 @@ func (m *Metrics) endpoints() []family {
 
 func (m *Metrics) sinks() []family {
 	labels := []string{"sink", "type"}
-	var sent, retries, parked, connected, pending, oldest []series
+	var sent, retries, parked, lost, suspicious, connected, pending, oldest []series
 	for _, s := range m.Sinks {
 		sent = append(sent, at(s.Sent, s.Name, s.Type))
 		retries = append(retries, at(s.Retries, s.Name, s.Type))
 		parked = append(parked, at(s.Parked, s.Name, s.Type))
+		lost = append(lost, at(s.Lost, s.Name, s.Type))
+		suspicious = append(suspicious, at(s.Suspicious, s.Name, s.Type))
 		c := yes(s.Connected)
 		c.labels = []string{s.Name, s.Type}
 		connected = append(connected, c)
@@ -172,6 +174,8 @@ func (m *Metrics) sinks() []family {
 		counter("sink_events_sent_total", "Events delivered and acknowledged.", labels, sent...),
 		counter("sink_retries_total", "Attempts to deliver that failed.", labels, retries...),
 		counter("sink_events_parked_total", "Events that the sink rejected for good and that were left behind.", labels, parked...),
+		counter("sink_events_lost_total", "Events that agent.events_lost told of: gone from the receiver, or never sent.", labels, lost...),
+		counter("sink_unexpected_duplicates_total", "Answers of the sink that it had an event which was never sent: someone may suppress events.", labels, suspicious...),
 		gauge("sink_connected", "Whether the sink is connected; for type nats this is the state of the connection to NATS.", labels, connected...),
 		gauge("sink_events_pending", "Events in the journal that the sink does not have.", labels, pending...),
 		gauge("sink_oldest_pending_age_seconds", "Age of the oldest pending event; 0 when there is none.", labels, oldest...),

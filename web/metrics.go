@@ -69,6 +69,9 @@ type Sink struct {
 	Sent      uint64
 	Retries   uint64 // failed attempts
 	Parked    uint64 // rejected for good
+	Lost      uint64 // told of by agent.events_lost
+	// Suspicious counts answers that the sink had an event which was never sent.
+	Suspicious uint64
 	Connected bool
 	Pending   uint64        // events in the journal that it does not have
 	Oldest    time.Duration // age of the oldest of them; 0 when there is none

@@ -30,6 +30,7 @@ type couriers struct {
 	out      io.Writer // of log sinks
 	instance string    // name of the observer, for NATS
 	log      zerolog.Logger
+	lost     func(context.Context, sinks.Report) error
 
 	mu      sync.Mutex
 	running map[string]*courier
@@ -81,7 +82,7 @@ func (c *couriers) make(s configs.Sink) (*courier, error) {
 		return nil, err
 	}
 	m := &courier{
-		Delivery: &sinks.Delivery{Store: c.db, From: sinks.From(s.From), MinSeverity: least, Log: c.log},
+		Delivery: &sinks.Delivery{Store: c.db, From: sinks.From(s.From), MinSeverity: least, Log: c.log, MaxBacklog: uint64(s.MaxBacklog), Lost: c.lost},
 		config:   s, close: func() error { return nil }, done: make(chan struct{}),
 	}
 	form := format.Format(s.Format)

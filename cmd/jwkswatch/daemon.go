@@ -54,7 +54,7 @@ func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log z
 	}
 	d := &daemon{
 		db: db, voice: voice, log: log, started: time.Now(), systemd: systemd,
-		post: &couriers{db: db, out: out, instance: c.Observer.Name, log: log},
+		post: &couriers{db: db, out: out, instance: c.Observer.Name, log: log, lost: lost(voice)},
 		watcher: &watcher.Watcher{
 			Endpoints: list, Observer: observer(c), Fetch: &fetch.Client{UserAgent: "jwkswatch/" + version()},
 			Store: db, Book: rules.Book(), IDs: ids, Log: log,
@@ -80,7 +80,7 @@ func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log z
 	d.overseer.SetHeartbeat(c.Observer.Heartbeat)
 	d.control = &control.Server{
 		Path: c.State.Socket(), Answers: &query.State{Source: db, Live: d.live},
-		Reload: d.exchange.reload, Backup: db.Backup, Approve: d.exchange.approve, Revoke: d.exchange.revoke, Approvals: d.approvals, Healthy: d.healthy, Log: log,
+		Reload: d.exchange.reload, Backup: db.Backup, Replay: d.replay, Approve: d.exchange.approve, Revoke: d.exchange.revoke, Approvals: d.approvals, Healthy: d.healthy, Log: log,
 	}
 	if w := c.Web; w != nil {
 		d.web = &web.Server{

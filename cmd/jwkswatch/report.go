@@ -58,7 +58,8 @@ func (d *daemon) fleet() []rules.FleetEndpoint {
 func (d *daemon) sinks(ctx context.Context) []agent.SinkState {
 	var out []agent.SinkState
 	for _, c := range d.post.list() {
-		s := agent.SinkState{Name: c.config.Name, Connected: c.Stats().Connected}
+		t := c.Stats()
+		s := agent.SinkState{Name: c.config.Name, Connected: t.Connected, Suspicious: t.Suspicious}
 		var err error
 		if s.Pending, s.Oldest, err = d.db.Pending(ctx, s.Name); err != nil {
 			// Nothing is known, which is not the same as nothing waits. That the
@@ -135,6 +136,7 @@ func (d *daemon) measure(ctx context.Context) web.Metrics {
 		t := c.Stats()
 		sink := web.Sink{
 			Name: t.Sink, Type: c.config.Type, Sent: t.Sent, Retries: t.Retries, Parked: t.Parked, Connected: t.Connected,
+			Lost: t.Lost, Suspicious: t.Suspicious,
 		}
 		if n, oldest, err := d.db.Pending(ctx, t.Sink); err == nil && n > 0 {
 			sink.Pending, sink.Oldest = n, max(0, time.Since(oldest))

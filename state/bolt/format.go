@@ -38,6 +38,7 @@ import (
 //	           ledger                 u64 first, u64 last: positions of the journal, empty when first > last
 //	                                  u64 body: the last id given out
 //	                                  u64 endpoints, u64 cursors, u64 seen: keys in these buckets
+//	           note/ and a name       octets that a sink keeps beside its cursor; may be missing
 //	heads      endpoint               u64 revision, u64 oldest revision kept, hash step
 //	records    endpoint 00 u64 rev.   time at, lp(epoch), u64 sequence, hash head, hash digest,
 //	                                  u64 body id (0: none), hash body, lp(evidence)

@@ -3,7 +3,6 @@ package bolt
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,65 +11,6 @@ import (
 
 	"go.etcd.io/bbolt"
 )
-
-// Cursor returns the stored position of a sink and whether there is one.
-// Errors: state.ErrCorrupt, state.ErrUnavailable.
-func (db *DB) Cursor(ctx context.Context, name string) (position string, ok bool, err error) {
-	if err = checkName(name); err == nil {
-		err = db.read(ctx, func(tx *bbolt.Tx) error {
-			n, has, err := readCursor(tx, name)
-			position, ok = formatPosition(n), has
-			return err
-		})
-	}
-	if err != nil {
-		return "", false, fmt.Errorf("reading cursor %s: %w", quote(name), err)
-	}
-	return position, ok, nil
-}
-
-func readCursor(tx *bbolt.Tx, name string) (position uint64, ok bool, err error) {
-	payload, err := get(tx, bucketCursors, []byte(name))
-	if err != nil || payload == nil {
-		return 0, false, err
-	}
-	position, err = decodeNumber(payload)
-	position, err = decoded(bucketCursors, []byte(name), position, err)
-	return position, err == nil, err
-}
-
-// SetCursor stores the position of a sink, "" is the beginning. A position
-// after the head is refused: everything in between would be lost to the sink
-// without a word. Errors: state.ErrUnavailable.
-func (db *DB) SetCursor(ctx context.Context, name, position string) error {
-	err := checkName(name)
-	var n uint64
-	if err == nil {
-		n, err = parsePosition(position)
-	}
-	if err == nil {
-		err = db.write(ctx, 0, func(w *writer) error {
-			has, ok, err := readCursor(w.tx, name)
-			if err != nil {
-				return err
-			}
-			if n > w.ledger.last {
-				return errors.New("the position lies after the journal's head")
-			}
-			if ok && has == n {
-				return nil
-			}
-			if !ok {
-				w.ledger.cursors++
-			}
-			return w.put(bucketCursors, []byte(name), number(n))
-		})
-	}
-	if err != nil {
-		return fmt.Errorf("setting cursor %s: %w", quote(name), err)
-	}
-	return nil
-}
 
 // Seen notes when endpoints were last polled well, in one transaction. A time
 // before the one that is known changes nothing. Errors: state.ErrUnavailable.

@@ -73,6 +73,36 @@ func testCursors(t *testing.T, s *suite) {
 	s.sameEvents(s.events(entries[0].Position), entries[1:])
 }
 
+func testNotes(t *testing.T, s *suite) {
+	s.commit(step("corp", 1, 2))
+	entries := s.events("")
+	is := func(name, want string) {
+		t.Helper()
+		if note, err := s.Note(t.Context(), name); string(note) != want || err != nil {
+			t.Fatalf("note of %s is %q, %v; want %q", name, note, err, want)
+		}
+	}
+	is("siem", "")
+	for _, note := range []string{"first", "second", "", "third"} { // also while the position stays
+		if err := s.SetNoted(t.Context(), "siem", entries[1].Position, []byte(note)); err != nil {
+			t.Fatal(err)
+		}
+		is("siem", note)
+	}
+	is("archive", "")
+	if err := s.SetCursor(t.Context(), "siem", entries[0].Position); err != nil {
+		t.Fatal(err)
+	}
+	s.reopen()
+	is("siem", "third")
+	if p, ok, err := s.Cursor(t.Context(), "siem"); p != entries[0].Position || !ok || err != nil {
+		t.Fatal(p, ok, err)
+	}
+	refused(t, s.SetNoted(t.Context(), "siem", entries[1].Position, make([]byte, 1<<20)))
+	refused(t, s.SetNoted(t.Context(), "siem", "no position", []byte("fourth")))
+	is("siem", "third")
+}
+
 func testPositions(t *testing.T, s *suite) {
 	var want []state.Entry
 	for i := range uint64(40) { // past every digit of base 10, 16 and 32

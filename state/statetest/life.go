@@ -147,6 +147,9 @@ func testClosed(t *testing.T, s *suite) {
 	mustBe(t, s.Commit(ctx, step("corp", 2, 1)), state.ErrUnavailable)
 	mustBe(t, s.Seen(ctx, map[string]time.Time{"corp": begin()}), state.ErrUnavailable)
 	mustBe(t, s.SetCursor(ctx, "siem", ""), state.ErrUnavailable)
+	mustBe(t, s.SetNoted(ctx, "siem", "", nil), state.ErrUnavailable)
+	_, err = s.Note(ctx, "siem")
+	mustBe(t, err, state.ErrUnavailable)
 	mustBe(t, s.Wait(ctx, ""), state.ErrUnavailable)
 	err = nil
 	for _, err = range s.Events(ctx, "") {

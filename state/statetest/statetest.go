@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) state.Store) {
 		{"SnapshotsStop", testSnapshotsStop},
 		{"Seen", testSeen},
 		{"Cursors", testCursors},
+		{"Notes", testNotes},
 		{"Positions", testPositions},
 		{"EventsEndAtHead", testEventsEndAtHead},
 		{"EventsAndCommits", testEventsAndCommits},
