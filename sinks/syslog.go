@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -23,9 +24,9 @@ import (
 // (RFC 6587) with octet counting, or as one datagram (RFC 5426).
 //
 // Syslog knows no acknowledgement: an event counts as delivered when the system has
-// taken it. When a connection breaks, what was written last is written again over
-// the next one, so that a restart of the receiver shows an event twice rather than
-// not at all; receivers tell them apart by the id.
+// taken it. When a connection breaks, what was written in the seconds before is
+// written again over the next one, so that a restart of the receiver shows an event
+// twice rather than not at all; receivers tell them apart by the id.
 type Syslog struct {
 	Sink     string // name of the cursor
 	Network  string // tls, tcp or udp
@@ -40,8 +41,21 @@ type Syslog struct {
 
 	// Only Send and Close touch these.
 	conn *syslogConn
-	last [][]byte // frames of the last batch that was written over a connection
+	last []written // over a connection, not long ago
 }
+
+// written are the frames of one batch.
+type written struct {
+	at     time.Time
+	frames [][]byte
+}
+
+// What is kept to be written again: a receiver that goes away is noticed within
+// seconds.
+const (
+	againFor    = 10 * time.Second
+	againFrames = 1024
+)
 
 // maxDatagram is what fits into one, over IPv4 and IPv6.
 const maxDatagram = 65_000
@@ -126,8 +140,19 @@ func (s *Syslog) write(frames [][]byte) (sent int, err error) {
 	if _, err := s.conn.Write(bytes.Join(frames, nil)); err != nil {
 		return 0, err
 	}
-	s.last = frames
+	s.remember(frames)
 	return len(frames), nil
+}
+
+// remember keeps the frames for a while.
+func (s *Syslog) remember(frames [][]byte) {
+	now, kept := time.Now(), len(frames)
+	i := len(s.last)
+	for i > 0 && now.Sub(s.last[i-1].at) <= againFor && kept+len(s.last[i-1].frames) <= againFrames {
+		i--
+		kept += len(s.last[i].frames)
+	}
+	s.last = append(slices.Clone(s.last[i:]), written{now, frames})
 }
 
 // connect makes sure of a connection that lives. Over a new one goes first what was
@@ -163,8 +188,13 @@ func (s *Syslog) connect(ctx context.Context) error {
 		_, _ = io.Copy(io.Discard, c.Conn)
 		c.dead.Store(true)
 	}(s.conn)
-	if again := s.last; again != nil {
+	var again [][]byte
+	for _, w := range s.last {
+		again = append(again, w.frames...)
+	}
+	if s.last = nil; again != nil {
 		if _, err := s.write(again); err != nil {
+			s.last = []written{{time.Now(), again}}
 			return errors.Join(fmt.Errorf("writing to %s: %w", s.Address, err), s.Close())
 		}
 	}

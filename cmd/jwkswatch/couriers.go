@@ -78,8 +78,10 @@ func (c *couriers) open(ctx context.Context, list []configs.Sink) (made []*couri
 
 func (c *couriers) make(s configs.Sink) (*courier, error) {
 	least := event.SeverityInformational
-	if err := least.UnmarshalText([]byte(s.MinSeverity)); err != nil {
-		return nil, err
+	if s.MinSeverity != "" {
+		if err := least.UnmarshalText([]byte(s.MinSeverity)); err != nil {
+			return nil, err
+		}
 	}
 	m := &courier{
 		Delivery: &sinks.Delivery{Store: c.db, From: sinks.From(s.From), MinSeverity: least, Log: c.log, MaxBacklog: uint64(s.MaxBacklog), Lost: c.lost},
