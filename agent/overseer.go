@@ -69,10 +69,10 @@ type Overseer struct {
 	waiting   map[string]time.Time // since when a sink has something to get
 	// suspicions are of sinks, by name.
 	suspicions map[string]suspicion
-	failing   time.Time            // since when the state is, by the wall clock
-	cause     string               // "" before it is known
-	beaten    time.Time
-	unsaid    bool // the last word could not be committed
+	failing    time.Time // since when the state is, by the wall clock
+	cause      string    // "" before it is known
+	beaten     time.Time
+	unsaid     bool // the last word could not be committed
 }
 
 // SetHeartbeat sets the period of the heartbeats; 0 ends them. It may be called

@@ -51,6 +51,7 @@ type word struct {
 	opens    *condition // in the new memory; its ids are given when it is said
 	closes   *condition
 	always   bool // passes every filter of severity
+	drill    *drill
 }
 
 // EventCounts returns how many events of each kind were said since the start.
@@ -177,6 +178,9 @@ func (v *Voice) entry(next *state.Record, w *word, i, total int, at time.Time) (
 	}
 	if next.Head.Sequence > 0 {
 		ev.Data.Integrity.Previous = new("sha256:" + hex.EncodeToString(next.Head.Hash[:]))
+	}
+	if w.drill != nil {
+		w.drill.mark(&ev)
 	}
 	if v.Amend != nil && !w.always {
 		v.Amend(&ev)

@@ -45,6 +45,8 @@ type Server struct {
 	// Replay sends a sink again what was observed since a time. Errors:
 	// *query.Problem for a sink that is not known.
 	Replay func(ctx context.Context, sink string, since time.Time) (ReplayResult, error)
+	// Drill sends a test event through every sink.
+	Drill func(ctx context.Context, endpoint, scenario string, timeout time.Duration) (DrillResult, error)
 	// Healthy says why the daemon does not do its work, nil when it does.
 	Healthy func(context.Context) error
 	Log     zerolog.Logger
@@ -125,6 +127,7 @@ func (s *Server) handler(stop context.Context) http.Handler {
 	mux.HandleFunc("GET /v1/health", d.health)
 	mux.HandleFunc("GET /v1/approvals", d.approvals)
 	mux.HandleFunc("POST /v1/approve", d.approve)
+	mux.HandleFunc("POST /v1/drill", d.drill)
 	mux.HandleFunc("POST /v1/revoke", d.revoke)
 	mux.HandleFunc("POST /v1/reload", d.reload)
 	mux.HandleFunc("POST /v1/backup", d.backup)

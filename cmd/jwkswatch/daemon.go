@@ -80,7 +80,7 @@ func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log z
 	d.overseer.SetHeartbeat(c.Observer.Heartbeat)
 	d.control = &control.Server{
 		Path: c.State.Socket(), Answers: &query.State{Source: db, Live: d.live},
-		Reload: d.exchange.reload, Backup: db.Backup, Replay: d.replay, Approve: d.exchange.approve, Revoke: d.exchange.revoke, Approvals: d.approvals, Healthy: d.healthy, Log: log,
+		Reload: d.exchange.reload, Backup: db.Backup, Replay: d.replay, Approve: d.exchange.approve, Revoke: d.exchange.revoke, Approvals: d.approvals, Drill: d.drill, Healthy: d.healthy, Log: log,
 	}
 	if w := c.Web; w != nil {
 		d.web = &web.Server{

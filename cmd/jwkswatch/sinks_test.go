@@ -128,6 +128,20 @@ observer: { name: soc-1, heartbeat: 1s }
 	until("a datagram came", in(&datagrams, "<130>1 ", " jwkswatch ", " key.mutated ", "CEF:0|jwkswatch|jwkswatch|", "act=key.mutated"))
 	until("a request came", in(&posted, `"type":"jwkswatch.key.mutated.v1"`))
 	until("heartbeats pass every filter", in(&posted, `"type":"jwkswatch.agent.heartbeat.v1"`))
+	// A drill arrives everywhere, says so in every format, and is no finding of the
+	// endpoint.
+	got := d.ask(t, exitOK, "drill", "-c", filepath.Join(dir, "jwkswatch.yaml"), "--scenario", "set.emptied", "--endpoint", "idp")
+	if strings.Count(got, "delivered after") != 5 {
+		t.Errorf("drill: %s", got)
+	}
+	until("the drill is in the file", func() bool { return strings.Contains(text("ocsf.jsonl"), "DRILL: The set holds no keys any more") })
+	until("the drill is in the other", func() bool { return strings.Contains(text("ecs.jsonl"), `"tags":["jwkswatch","drill"]`) })
+	until("the drill is a datagram", in(&datagrams, "act=set.emptied", "flexString2=true"))
+	until("the drill is a request", in(&posted, `"drill":true`, `"type":"jwkswatch.set.emptied.v1"`, `"endpoint":null`, `DRILL: idp: `))
+	if got := d.ask(t, exitOK, "endpoints", "-c", filepath.Join(dir, "jwkswatch.yaml"), "-o", "json"); strings.Contains(got, "emptied") {
+		t.Errorf("the drill is a condition of the endpoint: %s", got)
+	}
+	d.ask(t, exitUsage, "drill", "-c", filepath.Join(dir, "jwkswatch.yaml"), "--scenario", "nonsense")
 	mu.Lock()
 	defer mu.Unlock()
 	for name, list := range map[string]string{"ecs.jsonl": text("ecs.jsonl"), "requests": strings.Join(posted, "\n")} {

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jwkswatch/jwkswatch/agent"
+	"github.com/jwkswatch/jwkswatch/configs"
+	"github.com/jwkswatch/jwkswatch/control"
+	"github.com/jwkswatch/jwkswatch/event"
+)
+
+// Bounds of the time that a drill may take.
+const (
+	drillTakes = 30 * time.Second
+	drillMost  = time.Minute
+)
+
+func newDrill() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "drill",
+		Short: "Send one marked test event through every sink",
+		Long: `Sends one test event through the running daemon's real sinks and waits until each
+has acknowledged it. The event is of a real type, is marked as a drill in every
+format ("drill": true), passes every filter of severity, stands in the agent's own
+stream, and touches nothing that is known of the endpoint.
+
+Scenarios: ` + strings.Join(agent.Scenarios(), ", ") + `.
+
+Exits 1 when a sink did not take it in time, 4 when no daemon answers.`,
+		Example: "  jwkswatch drill --endpoint corp-idp --scenario key-mutated",
+		Args:    cobra.NoArgs,
+	}
+	p := placeFlags(cmd)
+	output := outputFlag(cmd)
+	endpoint := cmd.Flags().String("endpoint", "", "whose name stands in the event; the only one, if there is one")
+	scenario := cmd.Flags().String("scenario", "key-mutated", "what the event is about")
+	timeout := cmd.Flags().Duration("timeout", drillTakes, "how long to wait for the sinks, one minute at most")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checkOutput(*output); err != nil {
+			return err
+		}
+		if *timeout <= 0 || *timeout > drillMost {
+			return fmt.Errorf("--timeout %s: want at most %s", *timeout, drillMost)
+		}
+		client, err := p.client()
+		if err != nil {
+			return err
+		}
+		name, err := where(cmd.Context(), client, *endpoint)
+		if err != nil {
+			return err
+		}
+		r, err := client.Drill(cmd.Context(), name, *scenario, *timeout)
+		if err != nil {
+			return unasked(err)
+		}
+		if *output == "json" {
+			err = json.NewEncoder(cmd.OutOrStdout()).Encode(r)
+		} else {
+			err = printDrill(cmd.OutOrStdout(), &r)
+		}
+		if err == nil && r.Failed() {
+			return &ended{code: exitFailed}
+		}
+		return failed(err)
+	}
+	return cmd
+}
+
+func printDrill(w io.Writer, r *control.DrillResult) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintf(t, "%s\t%s\tin the journal after %d ms\n", r.ID, r.Type, r.StoredMS)
+	for _, s := range r.Sinks {
+		what := s.Outcome
+		switch {
+		case s.LatencyMS != nil:
+			what += fmt.Sprintf(" after %d ms more", *s.LatencyMS)
+		case s.Error != nil:
+			what += ": " + *s.Error
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", s.Name, s.Type, what)
+	}
+	return t.Flush()
+}
+
+// drill sends a test event and waits for the sinks.
+func (d *daemon) drill(ctx context.Context, endpoint, scenario string, timeout time.Duration) (control.DrillResult, error) {
+	c := d.exchange.current()
+	name, ok := agent.Scenario(scenario)
+	switch {
+	case !ok:
+		return control.DrillResult{}, wrong("there is no drill "+event.Text(scenario), "there are "+strings.Join(agent.Scenarios(), ", "))
+	case !slices.ContainsFunc(c.Endpoints, func(e configs.Endpoint) bool { return e.Name == endpoint }):
+		return control.DrillResult{}, wrong("no endpoint is named "+event.Text(endpoint), "jwkswatch endpoints lists them")
+	case timeout <= 0 || timeout > drillMost:
+		timeout = drillTakes
+	}
+	list := d.post.list()
+	parked := map[string]uint64{}
+	for _, m := range list {
+		parked[m.config.Name] = m.Stats().Parked
+	}
+	begun := time.Now()
+	id, err := d.voice.Drill(ctx, begun, endpoint, name)
+	if err != nil {
+		return control.DrillResult{}, err
+	}
+	stored := time.Now()
+	entry, err := d.db.EventByID(ctx, id)
+	if err != nil {
+		return control.DrillResult{}, fmt.Errorf("looking for the drill in the journal: %w", err)
+	}
+	r := control.DrillResult{ID: id, Type: entry.Type, Endpoint: endpoint, StoredMS: stored.Sub(begun).Milliseconds(), Sinks: []control.DrillSink{}}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for _, m := range list {
+		r.Sinks = append(r.Sinks, arrived(ctx, m, entry.Position, stored, parked[m.config.Name]))
+	}
+	return r, nil
+}
+
+// arrived waits until a sink is beyond a position. All of them work meanwhile, so
+// that the time of one does not count for the next.
+func arrived(ctx context.Context, m *courier, position string, since time.Time, parked uint64) control.DrillSink {
+	out := control.DrillSink{Name: m.config.Name, Type: m.config.Type, Outcome: control.Pending}
+	t := time.NewTicker(5 * time.Millisecond)
+	defer t.Stop()
+	for {
+		s := m.Stats()
+		switch {
+		case s.Position >= position && s.Parked > parked:
+			out.Outcome = control.Parked
+			return out
+		case s.Position >= position:
+			out.Outcome = control.Delivered
+			out.LatencyMS = new(max(0, s.LastSent.Sub(since).Milliseconds()))
+			return out
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			out.Error = event.TextOrNil(s.LastError)
+			return out
+		}
+	}
+}
