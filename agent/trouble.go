@@ -57,7 +57,7 @@ func (o *Overseer) state(ctx context.Context, wall time.Time) error {
 	if !since.IsZero() {
 		if o.cause == "" && cause != nil {
 			o.cause = event.Text(cause.Error())
-			o.Voice.Log.Error().Str("error", o.cause).Msg("the state cannot be written: nothing becomes a baseline and nothing is published")
+			o.Voice.Log.Error().Str("type", string(event.AgentDegraded)).Str("code", codeState).Str("error", o.cause).Msg("the state cannot be written: nothing becomes a baseline and nothing is published")
 		}
 		if o.failing.IsZero() {
 			o.failing = since

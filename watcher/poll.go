@@ -166,7 +166,7 @@ func (w *Watcher) failure(ctx context.Context, s *slot, l *look, resp *fetch.Res
 
 // unstored reports a store that failed and returns the time to the next poll.
 func (w *Watcher) unstored(e *Endpoint, err error, what string) time.Duration {
-	w.stats.storeErrs.Add(1)
+	w.stats.unstored(err)
 	w.Log.Error().Err(err).Str("endpoint", e.Name).Msg(what)
 	return w.retry(e.Interval, 1)
 }

@@ -163,14 +163,16 @@ type Stats struct {
 	Parses    uint64 // documents read, of keys and of discovery
 	Commits   uint64 // steps stored
 	Events    uint64
-	StoreErrs uint64 // commits that failed
+	StoreErrs uint64 // writes that failed
+	StoreErr  error  // why the last of them did
 }
 
 type counters struct {
 	polls, unchanged, failed, parses, commits, events, storeErrs atomic.Uint64
 
-	mu   sync.Mutex
-	kind map[EventCount]uint64
+	mu       sync.Mutex
+	kind     map[EventCount]uint64
+	storeErr error
 }
 
 // EventCount is a kind of event.
@@ -181,9 +183,11 @@ type EventCount struct {
 
 // Stats returns the counts. It may be called at any time.
 func (w *Watcher) Stats() Stats {
+	w.stats.mu.Lock()
+	defer w.stats.mu.Unlock()
 	return Stats{
 		w.stats.polls.Load(), w.stats.unchanged.Load(), w.stats.failed.Load(), w.stats.parses.Load(),
-		w.stats.commits.Load(), w.stats.events.Load(), w.stats.storeErrs.Load(),
+		w.stats.commits.Load(), w.stats.events.Load(), w.stats.storeErrs.Load(), w.stats.storeErr,
 	}
 }
 
@@ -193,6 +197,14 @@ func (w *Watcher) EventCounts() map[EventCount]uint64 {
 	w.stats.mu.Lock()
 	defer w.stats.mu.Unlock()
 	return maps.Clone(w.stats.kind)
+}
+
+// unstored counts a write that failed.
+func (c *counters) unstored(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.storeErr = err
+	c.storeErrs.Add(1)
 }
 
 // committed counts a step that was stored.

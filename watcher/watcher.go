@@ -236,6 +236,7 @@ func (w *Watcher) flushLoop(stop <-chan struct{}) {
 			return
 		case <-t.C:
 			if err := w.flush(context.Background()); err != nil {
+				w.stats.unstored(err) // when nothing changes, nothing else finds out
 				w.Log.Error().Err(err).Msg("times of good polls are not stored; trying again")
 			}
 		}

@@ -100,8 +100,17 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
+// degradations are the codes of agent.degraded.
+func degradations() []string {
+	return []string{"outage", "clock_jump", "state_unwritable", "sink_backlog", "sink_suppressed", "tls_intercepted"}
+}
+
 func (m *Metrics) agent() []family {
-	var events, open []series
+	var events, open, degraded []series
+	for _, code := range degradations() {
+		degraded = append(degraded, yes(slices.Contains(m.Degraded, code)))
+		degraded[len(degraded)-1].labels = []string{code}
+	}
 	for s := event.SeverityInformational; s <= event.SeverityCritical; s++ {
 		open = append(open, at(m.Conditions[s], s.String()))
 		// All pairs from the first scrape on: increase() does not see a series
@@ -117,7 +126,8 @@ func (m *Metrics) agent() []family {
 			at(m.Polls.Unchanged, "unchanged"), at(m.Polls.Changed, "changed"), at(m.Polls.Failed, "failed")),
 		counter("parses_total", "Documents read; an unchanged answer is not.", nil, at(m.Parses)),
 		counter("commits_total", "Steps stored.", nil, at(m.Commits)),
-		counter("store_errors_total", "Steps that could not be stored; the next poll finds them again.", nil, at(m.StoreErrors)),
+		counter("store_errors_total", "Writes to the state that failed; each is tried again, or its cause is found again by the next poll.", nil, at(m.StoreErrors)),
+		gauge("degraded", "Whether the agent is in trouble of its own, by code of agent.degraded; known here also while the state takes no event.", []string{"code"}, degraded...),
 		gauge("schedule_lag_seconds", "How late the most overdue poll is.", nil, at(m.ScheduleLag.Seconds())),
 		counter("events_total", "Events made, by type and severity.", []string{"type", "severity"}, events...),
 		gauge("conditions_open", "Conditions that are open, by severity.", []string{"severity"}, open...),

@@ -16,7 +16,8 @@ type Metrics struct {
 	Polls       Polls
 	Parses      uint64        // documents read
 	Commits     uint64        // steps stored
-	StoreErrors uint64        // commits that failed
+	StoreErrors uint64        // writes that failed
+	Degraded    []string      // codes of agent.degraded that are open
 	ScheduleLag time.Duration // how late the most overdue poll is
 
 	Fleet     Fleet

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -28,7 +30,7 @@ func full() Metrics {
 	return Metrics{
 		Version: "1.2.3", Started: at,
 		Polls:  Polls{Unchanged: 10, Changed: 2, Failed: 3},
-		Parses: 4, Commits: 5, StoreErrors: 6, ScheduleLag: 1500 * time.Millisecond,
+		Parses: 4, Commits: 5, StoreErrors: 6, Degraded: []string{"state_unwritable"}, ScheduleLag: 1500 * time.Millisecond,
 		Fleet: Fleet{Good: 1, Failing: 1, Unseen: 1},
 		Endpoints: []Endpoint{
 			{Name: "corp-okta", LastSuccess: at, Keys: 3, Interval: time.Minute},
@@ -74,6 +76,8 @@ func TestValues(t *testing.T) {
 		`jwkswatch_parses_total 4`,
 		`jwkswatch_commits_total 5`,
 		`jwkswatch_store_errors_total 6`,
+		`jwkswatch_degraded{code="state_unwritable"} 1`,
+		`jwkswatch_degraded{code="outage"} 0`,
 		`jwkswatch_schedule_lag_seconds 1.5`,
 		`jwkswatch_endpoints{state="good"} 1`,
 		`jwkswatch_endpoints{state="failing"} 1`,
@@ -112,6 +116,22 @@ func TestValues(t *testing.T) {
 		if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, prefix) }) {
 			t.Errorf("missing: %s…", prefix)
 		}
+	}
+}
+
+// The codes are those of the published schema.
+func TestDegradations(t *testing.T) {
+	t.Parallel()
+	codes, err := json.Marshal(degradations())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema bytes.Buffer
+	if err := json.Compact(&schema, event.Schema()); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(schema.Bytes(), append([]byte(`"enum":`), codes...)) {
+		t.Errorf("%s is not what agent.degraded may say", codes)
 	}
 }
 

@@ -67,7 +67,7 @@ func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log z
 		Voice: d.voice, Fleet: d.fleet, Sinks: d.sinks, Heads: d.heads,
 		Polls:    func() (uint64, uint64) { s := d.watcher.Stats(); return s.Polls, s.Failed },
 		Lag:      d.watcher.Lag,
-		Failing:  func() (time.Time, error) { return d.health.failing(d.watcher.Stats().StoreErrs, db) },
+		Failing:  func() (time.Time, error) { return d.health.failing(time.Now(), d.watcher.Stats(), db.Writable) },
 		Degraded: d.watcher.SetDegraded,
 		StateSize: func() int64 {
 			n, err := db.Size()
@@ -85,7 +85,7 @@ func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log z
 	if w := c.Web; w != nil {
 		d.web = &web.Server{
 			Listen: w.Listen, CertPEM: w.Cert, KeyPEM: w.Key, Token: w.Token.Reveal(),
-			Snapshot: d.measure, Alive: d.watcher.Alive, Writable: db.Writable, Log: log,
+			Snapshot: d.measure, Alive: d.watcher.Alive, Writable: d.writable, Log: log,
 		}
 	}
 	return d, nil
@@ -114,6 +114,8 @@ func (d *daemon) run(ctx context.Context) error {
 		return err
 	}
 	d.post.run(made)
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	// What answers and oversees outlives the polls, to see them end.
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -127,19 +129,38 @@ func (d *daemon) run(ctx context.Context) error {
 	watching.Go(func() { d.overseer.Run(ctx) })
 	watching.Go(func() { d.exchange.run(ctx) })
 	watching.Go(func() { d.prune(ctx) })
+	watching.Go(func() { giveUp(d.db.Broken(ctx)) })
 	watching.Go(func() { d.systemd.watch(ctx, d.turns, d.log) })
 	d.tell(d.systemd.ready())
 	err = d.watcher.Run(ctx)
+	giveUp(nil)
 	d.tell(d.systemd.stopping())
 	if err != nil {
 		err = fmt.Errorf("watching: %w", err)
 	}
 	watching.Wait()
-	d.log.Info().Msg("polls ended; delivering what is left")
-	err = errors.Join(err, d.end(err), d.post.end())
+	err = d.finish(err)
 	stop()
 	side.Wait()
 	return errors.Join(append(errs, err)...)
+}
+
+// finish says the last word and delivers what is left. After a disk that lost
+// what it had taken nothing more can be said: the process ends with the reason,
+// and the next one reads what is really there.
+func (d *daemon) finish(err error) error {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	broken := d.db.Broken(ended)
+	if broken == nil {
+		d.log.Info().Msg("polls ended; delivering what is left")
+		return errors.Join(err, d.end(err), d.post.end())
+	}
+	d.log.Error().Err(broken).Msg("the state is not written any more, and the agent ends: what this disk has lost only a new start can tell")
+	if err := d.post.end(); err != nil {
+		d.log.Warn().Err(err).Msg("events may be sent again after the start")
+	}
+	return fmt.Errorf("the state is not written any more: %w", broken)
 }
 
 // listen opens what others reach, so that a start fails at once where it must.

@@ -14,7 +14,6 @@ import (
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/query"
 	"github.com/jwkswatch/jwkswatch/rules"
-	"github.com/jwkswatch/jwkswatch/state/bolt"
 	"github.com/jwkswatch/jwkswatch/watcher"
 	"github.com/jwkswatch/jwkswatch/web"
 )
@@ -111,7 +110,7 @@ func (d *daemon) measure(ctx context.Context) web.Metrics {
 	m := web.Metrics{
 		Version: version(), Started: d.started,
 		Polls:  web.Polls{Unchanged: s.Unchanged, Failed: s.Failed, Changed: s.Polls - s.Unchanged - s.Failed},
-		Parses: s.Parses, Commits: s.Commits, StoreErrors: s.StoreErrs, ScheduleLag: d.watcher.Lag(),
+		Parses: s.Parses, Commits: s.Commits, StoreErrors: s.StoreErrs, Degraded: d.degraded(), ScheduleLag: d.watcher.Lag(),
 		Events: map[web.EventKind]uint64{}, Conditions: d.health.conditions(ctx, d.control.Answers), Config: d.exchange.counted(),
 	}
 	for _, counts := range []map[watcher.EventCount]uint64{d.watcher.EventCounts(), d.voice.EventCounts()} {
@@ -148,6 +147,18 @@ func (d *daemon) measure(ctx context.Context) web.Metrics {
 	return m
 }
 
+// degraded returns the codes of what is wrong with the agent, that of a state
+// which cannot take the event too.
+func (d *daemon) degraded() []string {
+	codes := d.voice.Open()
+	d.health.mu.Lock()
+	defer d.health.mu.Unlock()
+	if !d.health.since.IsZero() {
+		codes = append(codes, "state_unwritable")
+	}
+	return codes
+}
+
 // turns reports whether the scheduler's loop turns.
 func (d *daemon) turns() bool { return time.Since(d.watcher.Alive()) < aliveWithin }
 
@@ -162,19 +173,30 @@ func (d *daemon) healthy(ctx context.Context) error {
 		}
 		return fmt.Errorf("the scheduler has not turned for %s", time.Since(at).Round(time.Second))
 	}
-	if err := d.db.Writable(ctx); err != nil {
+	if err := d.writable(ctx); err != nil {
 		return fmt.Errorf("the state cannot be written: %w", err)
 	}
 	return nil
 }
 
+// writable says why the state does not take what it should.
+func (d *daemon) writable(ctx context.Context) error {
+	d.health.mu.Lock()
+	since, cause := d.health.since, d.health.cause
+	d.health.mu.Unlock()
+	if !since.IsZero() {
+		return cause
+	}
+	return d.db.Writable(ctx)
+}
+
 // health remembers what is dear to find out.
 type health struct {
 	mu       sync.Mutex
-	errs     uint64 // of the store, when it was looked at last
+	errs     uint64 // of the watcher, when they were looked at last
 	since    time.Time
 	cause    error
-	probed   time.Time
+	tried    time.Time // the last write that failed, or that was tried for this
 	open     map[event.Severity]int
 	openedAt time.Time
 }
@@ -186,22 +208,27 @@ const (
 	countsEvery = time.Minute
 )
 
-// failing says since when the state cannot be written: since a commit failed,
-// until a write succeeds.
-func (h *health) failing(errs uint64, db *bolt.DB) (time.Time, error) {
+// failing says since when the state cannot be written and why: since a write
+// failed, until none has failed for a while and a small one succeeds. A small
+// one alone proves little: on a full disk it may find room where a step does
+// not, and the trouble would seem to come and go.
+func (h *health) failing(now time.Time, s watcher.Stats, writable func(context.Context) error) (time.Time, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	now := time.Now()
-	if errs > h.errs && h.since.IsZero() {
-		h.since = now
+	if s.StoreErrs > h.errs {
+		h.errs, h.cause, h.tried = s.StoreErrs, s.StoreErr, now
+		if h.since.IsZero() {
+			h.since = now
+		}
 	}
-	h.errs = errs
-	if h.since.IsZero() || now.Sub(h.probed) < probeEvery {
+	if h.since.IsZero() || now.Sub(h.tried) < probeEvery {
 		return h.since, h.cause
 	}
-	h.probed = now
-	if h.cause = db.Writable(context.Background()); h.cause == nil {
-		h.since = time.Time{}
+	h.tried = now
+	if err := writable(context.Background()); err != nil {
+		h.cause = err
+	} else {
+		h.since, h.cause = time.Time{}, nil
 	}
 	return h.since, h.cause
 }

@@ -62,7 +62,7 @@ type DB struct {
 	cleanup      func() error // of a copy, after its file is closed; nil otherwise
 
 	turn   chan struct{} // held by who writes; holds broken and stuck too
-	broken error         // why nothing may be written any more
+	broken error         // why nothing may be written any more: see Broken
 	stuck  bool          // bbolt holds a lock that nobody will give back
 
 	mu     sync.Mutex // holds what follows
@@ -70,6 +70,9 @@ type DB struct {
 	ledger ledger        // as of the last commit
 	woken  chan struct{} // closed and replaced when entries are added
 	closed chan struct{}
+
+	gaveUp chan struct{} // closed when broken is set first
+	reason error         // why; set before gaveUp is closed
 }
 
 var _ state.Store = (*DB)(nil)

@@ -36,6 +36,10 @@ func TestMain(m *testing.M) {
 		childThin(os.Args[1])
 	case "full":
 		childFull(os.Args[1])
+	case "power":
+		childPower(os.Args[1])
+	case "faults":
+		childFaults(os.Args[1], os.Args[2])
 	}
 }
 

@@ -63,7 +63,7 @@ func openFile(f *os.File, openBolt func() (*bbolt.DB, error)) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{file: f, turn: make(chan struct{}, 1), closed: make(chan struct{}), woken: make(chan struct{})}
+	db := &DB{file: f, turn: make(chan struct{}, 1), closed: make(chan struct{}), woken: make(chan struct{}), gaveUp: make(chan struct{})}
 	if db.packer, err = newPacker(); err != nil {
 		return nil, err
 	}

@@ -5,12 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"syscall"
 
 	"go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/jwkswatch/jwkswatch/state"
 )
@@ -212,22 +210,22 @@ func (db *DB) publish(l ledger) {
 	db.ledger = l
 }
 
-// update is bbolt's Update with errors of ours. After an error of the disk
-// nothing more is written: the kernel may have dropped what fsync failed on,
-// and a second fsync would succeed without it. A full disk is no such error,
-// it shows before the root is written.
+// update is bbolt's Update with errors of ours. A write that failed may be tried
+// again; after a sync that failed nothing more is written: see Broken.
 func (db *DB) update(fn func(*bbolt.Tx) error) (err error) {
 	var inner error
+	var txid uint64
 	committing := false
 	defer func() {
 		if p := recover(); p != nil { // out of bbolt's commit
 			db.stuck = true
 			text := fmt.Sprint(p)
-			db.broken = fmt.Errorf("%w: %w: writing the file: %q", state.ErrUnavailable, state.ErrCorrupt, text[:min(len(text), 200)])
-			err = db.broken
+			err = fmt.Errorf("%w: %w: writing the file: %q", state.ErrUnavailable, state.ErrCorrupt, text[:min(len(text), 200)])
+			db.giveUp(err)
 		}
 	}()
 	err = db.bolt.Update(func(tx *bbolt.Tx) error {
+		txid = uint64(tx.ID())
 		inner = guard(func() error { return fn(tx) })
 		committing = inner == nil
 		return inner
@@ -239,8 +237,9 @@ func (db *DB) update(fn func(*bbolt.Tx) error) (err error) {
 		return err
 	}
 	err = fmt.Errorf("%w: %w", state.ErrUnavailable, restoreCause(err))
-	if committing && !isFull(err) {
-		db.broken = err
+	if committing && !db.mayRetry(err, txid) {
+		err = fmt.Errorf("%w; nothing more is written", err)
+		db.giveUp(err)
 	}
 	return err
 }
@@ -257,13 +256,4 @@ func restoreCause(err error) error {
 		}
 	}
 	return err
-}
-
-// fullErrors lists errors after which the same transaction may succeed later.
-func fullErrors() []error {
-	return []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, berrors.ErrMaxSizeReached}
-}
-
-func isFull(err error) bool {
-	return slices.ContainsFunc(fullErrors(), func(full error) bool { return errors.Is(err, full) })
 }
