@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -79,6 +80,44 @@ func (o *Overseer) suppressed(ctx context.Context, mono, wall time.Time) error {
 			if c.Code == codeSuppressed && rise[c.Subject] == 0 && mono.Sub(o.suspicions[c.Subject].at) >= suppressedCalm {
 				words = append(words, closes(m, wall, c, fmt.Sprintf("sink %s took all as new for an hour", c.Subject)))
 			}
+		}
+		return words, len(words) > 0
+	})
+}
+
+// unsafeIs is how long a receiver must be badly set up: who makes a stream may
+// take a moment to finish it, and one question that nobody answers is no setting.
+const unsafeIs = 90 * time.Second
+
+// unsafe tells of receivers that are set up to lose what they acknowledge.
+func (o *Overseer) unsafe(ctx context.Context, mono, wall time.Time) error {
+	known := map[string]SinkState{}
+	since := map[string]time.Time{}
+	for _, s := range o.Sinks(ctx) {
+		if known[s.Name] = s; s.Problem == "" {
+			continue
+		}
+		since[s.Name] = mono
+		if at, ok := o.unsafeSince[s.Name]; ok {
+			since[s.Name] = at
+		}
+	}
+	o.unsafeSince = since
+	return o.Voice.say(ctx, wall, func(m *memory) ([]word, bool) {
+		var words []word
+		for _, c := range slices.Clone(m.Conditions) {
+			s, configured := known[c.Subject]
+			if c.Code == codeUnsafe && (!configured || s.Judged && s.Problem == "") {
+				words = append(words, closes(m, wall, c, fmt.Sprintf("the receiver of sink %s is well set up, or not ours any more", c.Subject)))
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(since)) {
+			if mono.Sub(since[name]) < unsafeIs || m.find(codeUnsafe, name) != nil {
+				continue
+			}
+			words = append(words, opens(m, wall, condition{Code: codeUnsafe, Subject: name},
+				fmt.Sprintf("the receiver of sink %s is not set up to keep every event; events are sent nevertheless", name),
+				event.AgentDegradedDetails{Subject: new(name), Since: new(event.At(wall)), Error: text(known[name].Problem)}))
 		}
 		return words, len(words) > 0
 	})

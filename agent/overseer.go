@@ -25,6 +25,7 @@ const (
 	codeBacklog = "sink_backlog"
 	// Of a sink that has events which were never sent.
 	codeSuppressed = "sink_suppressed"
+	codeUnsafe     = "sink_unsafe" // its receiver is set up to lose events
 )
 
 // SinkState is how far a sink is.
@@ -35,6 +36,8 @@ type SinkState struct {
 	Oldest    time.Time // when the oldest of them was observed; zero when there is none
 	// Suspicious counts answers that the sink had an event which was never sent.
 	Suspicious uint64
+	Problem    string // why its receiver may lose events; "" when it is set up well, or nobody looked
+	Judged     bool   // somebody looked
 }
 
 // Overseer looks at the whole every second: it tells our own outage from
@@ -68,11 +71,12 @@ type Overseer struct {
 	gathering time.Time
 	waiting   map[string]time.Time // since when a sink has something to get
 	// suspicions are of sinks, by name.
-	suspicions map[string]suspicion
-	failing    time.Time // since when the state is, by the wall clock
-	cause      string    // "" before it is known
-	beaten     time.Time
-	unsaid     bool // the last word could not be committed
+	suspicions  map[string]suspicion
+	unsafeSince map[string]time.Time // since when a sink has a problem
+	failing     time.Time            // since when the state is, by the wall clock
+	cause       string               // "" before it is known
+	beaten      time.Time
+	unsaid      bool // the last word could not be committed
 }
 
 // SetHeartbeat sets the period of the heartbeats; 0 ends them. It may be called
@@ -128,6 +132,7 @@ func (o *Overseer) tick(ctx context.Context) error {
 		o.gaps(ctx, fleet, mono, wall),
 		o.backlogs(ctx, mono, wall),
 		o.suppressed(ctx, mono, wall),
+		o.unsafe(ctx, mono, wall),
 		o.state(ctx, wall),
 		o.heartbeat(ctx, fleet, mono, wall),
 	)

@@ -190,9 +190,7 @@ func stored(t *testing.T, s jetstream.Stream) []string {
 		}
 		id := m.Header.Get("Nats-Msg-Id")
 		if id == "" { // sent again to a stream that still remembered the id
-			var e struct{ ID string }
-			_ = json.Unmarshal(m.Data, &e)
-			id = e.ID
+			id = m.Header.Get(eventIDHeader)
 		}
 		ids = append(ids, id)
 	}

@@ -151,7 +151,7 @@ func (r *run) reconcile() {
 		if err != nil || e.Position > r.at {
 			break // what cannot be read is told by who sends it again
 		}
-		if _, has := loss.Has[e.ID]; !has {
+		if _, has := loss.Has[e.ID]; !has && r.wants(&e) {
 			what.add(&e)
 		}
 	}
@@ -188,13 +188,15 @@ func (r *run) overflow() {
 	what := Report{Cause: CauseBacklog}
 	at := r.at
 	for e, err := range r.Store.Events(r.work, r.at) {
-		if err != nil || what.Count == drop {
+		if err != nil || drop == 0 {
 			break
 		}
-		what.add(&e)
-		at = e.Position
+		if at = e.Position; r.wants(&e) {
+			what.add(&e)
+		}
+		drop--
 	}
-	if what.Count > 0 && r.report(what) {
+	if what.Count == 0 || r.report(what) {
 		r.move(at)
 	}
 }

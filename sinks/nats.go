@@ -78,6 +78,7 @@ type NATSStats struct {
 	PermissionViolations uint64
 	LastViolation        string // what the broker refused last, with its subject
 	LastError            string // of the connection; "" while connected
+	StreamJudged         bool   // Manage has looked at the stream
 	StreamProblems       string // what Manage found; "" when all is well
 }
 

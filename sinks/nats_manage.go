@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +16,12 @@ import (
 const (
 	duplicateWindow    = 24 * time.Hour // of a stream we make
 	minDuplicateWindow = time.Hour      // below it, a sink that was down for a while stores events twice
+
+	// Below these a consumer that is down over a weekend, or for a burst, misses
+	// events: about what a day of a thousand endpoints makes.
+	minAge   = 72 * time.Hour
+	minCount = 100_000
+	minBytes = 256 << 20
 )
 
 // manage looks at the stream after each connection, and every VerifyEvery while
@@ -59,7 +64,7 @@ func (n *NATS) look(l *link) bool {
 	}
 	n.mu.Lock()
 	same := n.stats.StreamProblems == text
-	n.stats.StreamProblems = text
+	n.stats.StreamProblems, n.stats.StreamJudged = text, true
 	n.mu.Unlock()
 	switch {
 	case same:
@@ -102,28 +107,6 @@ func (n *NATS) stream() jetstream.StreamConfig {
 		DenyDelete:  true,
 		DenyPurge:   true,
 	}
-}
-
-// problems judges the settings of a stream by what the sink promises.
-func problems(c jetstream.StreamConfig, prefix string) error {
-	var errs []error
-	add := func(found bool, format string, args ...any) {
-		if found {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
-	for s := event.SeverityInformational; s <= event.SeverityCritical; s++ {
-		subject := prefix + "." + s.String() + ".*.*.*"
-		add(!slices.ContainsFunc(c.Subjects, func(p string) bool { return covers(p, subject) }), "it does not take %s", subject)
-	}
-	add(c.Duplicates < minDuplicateWindow, "its duplicate window is %s: events may be stored twice after a failure; want %s or more", c.Duplicates, minDuplicateWindow)
-	add(c.Storage != jetstream.FileStorage, "it is in memory: a restart of the broker loses events")
-	add(c.PersistMode == jetstream.AsyncPersistMode, "it acknowledges before it writes (persist mode async)")
-	add(c.Retention != jetstream.LimitsPolicy, "its retention is not limits: events vanish with their consumers")
-	add(c.NoAck, "it gives no acknowledgements")
-	add(c.Sealed, "it is sealed")
-	add(c.MaxMsgSize > 0 && c.MaxMsgSize < event.MaxBytes+1024, "its max_msg_size is below that of an event with headers, %d octets", event.MaxBytes+1024)
-	return errors.Join(errs...)
 }
 
 // covers reports whether every subject that matches want, whose only wildcard

@@ -132,6 +132,13 @@ func TestStreamProblems(t *testing.T) {
 		"work queue":       {func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }, "retention"},
 		"no acks":          {func(c *jetstream.StreamConfig) { c.NoAck = true }, "acknowledgements"},
 		"sealed":           {func(c *jetstream.StreamConfig) { c.Sealed = true }, "sealed"},
+		"a mirror":         {func(c *jetstream.StreamConfig) { c.Mirror = &jetstream.StreamSource{Name: "X"} }, "mirror"},
+		"short age":        {func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }, "max_age is 1h0m0s"},
+		"roll-ups":         {func(c *jetstream.StreamConfig) { c.AllowRollup = true }, "roll-ups"},
+		"few, old go":      {func(c *jetstream.StreamConfig) { c.MaxMsgs = 1000 }, "the oldest events vanish"},
+		"few, new go":      {func(c *jetstream.StreamConfig) { c.MaxMsgs, c.Discard = 1000, jetstream.DiscardNew }, "new events are refused"},
+		"small":            {func(c *jetstream.StreamConfig) { c.MaxBytes = 1 << 20 }, "max_bytes is 1048576"},
+		"few a subject":    {func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 1 }, "max_msgs_per_subject"},
 		"small messages":   {func(c *jetstream.StreamConfig) { c.MaxMsgSize = 60000 }, "max_msg_size"},
 	} {
 		c := good

@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,8 @@ const (
 	maxScan = 10_000
 	// messageNotFound is the server's code for a sequence without a message.
 	messageNotFound = 10037
+	// eventIDHeader names the event in a message that has no message id.
+	eventIDHeader = "Jwkswatch-Event-Id"
 )
 
 // Recall implements Keeper.
@@ -211,7 +214,6 @@ func (n *NATS) at(ctx context.Context, l *link, sequence uint64) (id string, fou
 		Error   *jetstream.APIError `json:"error"`
 		Message struct {
 			Header []byte `json:"hdrs"`
-			Data   []byte `json:"data"`
 		} `json:"message"`
 	}
 	if err := json.Unmarshal(m.Data, &a); err != nil {
@@ -223,17 +225,11 @@ func (n *NATS) at(ctx context.Context, l *link, sequence uint64) (id string, fou
 	case a.Error != nil:
 		return "", false, fmt.Errorf("asking the stream for an event that it acknowledged: %w", a.Error)
 	}
-	// A message of somebody else's may be anything, and then has no id of ours.
-	if h, err := nats.DecodeHeadersMsg(a.Message.Header); err == nil && h.Get(jetstream.MsgIDHeader) != "" {
-		return h.Get(jetstream.MsgIDHeader), true, nil
+	h, err := nats.DecodeHeadersMsg(a.Message.Header)
+	if err != nil {
+		return "", true, nil // a message of somebody else's may be anything
 	}
-	var e struct {
-		ID string `json:"id"`
-	}
-	if json.Unmarshal(a.Message.Data, &e) != nil {
-		return "", true, nil
-	}
-	return e.ID, true, nil
+	return cmp.Or(h.Get(jetstream.MsgIDHeader), h.Get(eventIDHeader)), true, nil
 }
 
 // gone reports whether the stream refuses an event as a duplicate that it has
@@ -254,6 +250,7 @@ func (n *NATS) insist(ctx context.Context, l *link, m *nats.Msg) (*jetstream.Pub
 	again := nats.NewMsg(m.Subject)
 	again.Data, again.Header = m.Data, maps.Clone(m.Header)
 	again.Header.Del(jetstream.MsgIDHeader)
+	again.Header.Set(eventIDHeader, m.Header.Get(jetstream.MsgIDHeader))
 	return l.publish(ctx, again)
 }
 

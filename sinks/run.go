@@ -75,7 +75,7 @@ func (r *run) next() ([]state.Entry, error) {
 			}
 			return batch, err
 		}
-		if e.Severity < uint8(r.MinSeverity) {
+		if !r.wants(&e) {
 			if len(batch) == 0 {
 				r.advance(e.Position, 0) // else it is met again, behind what is sent now
 			}
@@ -88,6 +88,9 @@ func (r *run) next() ([]state.Entry, error) {
 	}
 	return batch, nil
 }
+
+// wants reports whether an entry passes the filter of the sink.
+func (r *run) wants(e *state.Entry) bool { return e.Severity >= uint8(r.MinSeverity) }
 
 // idle waits for the next entry, for the bell, and for the time to store the
 // cursor.

@@ -65,17 +65,17 @@ type EventKind struct {
 
 // Sink is what is known of one sink.
 type Sink struct {
-	Name      string
-	Type      string // log, nats, …
-	Sent      uint64
-	Retries   uint64 // failed attempts
-	Parked    uint64 // rejected for good
-	Lost      uint64 // told of by agent.events_lost
+	Name    string
+	Type    string // log, nats, …
+	Sent    uint64
+	Retries uint64 // failed attempts
+	Parked  uint64 // rejected for good
+	Lost    uint64 // told of by agent.events_lost
 	// Suspicious counts answers that the sink had an event which was never sent.
 	Suspicious uint64
-	Connected bool
-	Pending   uint64        // events in the journal that it does not have
-	Oldest    time.Duration // age of the oldest of them; 0 when there is none
+	Connected  bool
+	Pending    uint64        // events in the journal that it does not have
+	Oldest     time.Duration // age of the oldest of them; 0 when there is none
 }
 
 // Config counts loads of the configuration while running.

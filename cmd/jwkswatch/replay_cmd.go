@@ -99,7 +99,10 @@ func sendAgain(ctx context.Context, path, sink string, since time.Time) (control
 		err = noSink(sink, names)
 	}
 	if err == nil {
-		r, err = rewind(ctx, db, sink, since, db.SetCursor)
+		var has string
+		if has, _, err = db.Cursor(ctx, sink); err == nil {
+			r, err = rewind(ctx, db, sink, has, since, db.SetCursor)
+		}
 	}
 	return r, errors.Join(err, db.Close())
 }
@@ -109,7 +112,8 @@ func (d *daemon) replay(ctx context.Context, sink string, since time.Time) (cont
 	var names []string
 	for _, c := range d.post.list() {
 		if c.config.Name == sink {
-			return rewind(ctx, d.db, sink, since, func(ctx context.Context, _, position string) error { return c.Replay(ctx, position) })
+			// The stored cursor may be a second old.
+			return rewind(ctx, d.db, sink, c.Stats().Position, since, func(ctx context.Context, _, position string) error { return c.Replay(ctx, position) })
 		}
 		names = append(names, c.config.Name)
 	}
@@ -124,14 +128,11 @@ func noSink(sink string, names []string) error {
 	return p
 }
 
-// rewind sets the cursor of a sink back to before the first event since a time.
-func rewind(ctx context.Context, db *bolt.DB, sink string, since time.Time, set func(ctx context.Context, sink, position string) error) (control.ReplayResult, error) {
+// rewind sets the cursor of a sink, which has all up to a position, back to before
+// the first event since a time.
+func rewind(ctx context.Context, db *bolt.DB, sink, has string, since time.Time, set func(ctx context.Context, sink, position string) error) (control.ReplayResult, error) {
 	r := control.ReplayResult{Sink: sink}
 	position, err := before(ctx, db, since)
-	if err != nil {
-		return r, err
-	}
-	has, _, err := db.Cursor(ctx, sink)
 	if err != nil {
 		return r, err
 	}

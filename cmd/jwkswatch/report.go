@@ -14,6 +14,7 @@ import (
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/query"
 	"github.com/jwkswatch/jwkswatch/rules"
+	"github.com/jwkswatch/jwkswatch/sinks"
 	"github.com/jwkswatch/jwkswatch/watcher"
 	"github.com/jwkswatch/jwkswatch/web"
 )
@@ -59,6 +60,10 @@ func (d *daemon) sinks(ctx context.Context) []agent.SinkState {
 	for _, c := range d.post.list() {
 		t := c.Stats()
 		s := agent.SinkState{Name: c.config.Name, Connected: t.Connected, Suspicious: t.Suspicious}
+		if n, ok := c.Sink.(*sinks.NATS); ok {
+			t := n.Stats()
+			s.Problem, s.Judged = t.StreamProblems, t.StreamJudged
+		}
 		var err error
 		if s.Pending, s.Oldest, err = d.db.Pending(ctx, s.Name); err != nil {
 			// Nothing is known, which is not the same as nothing waits. That the
