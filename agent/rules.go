@@ -37,6 +37,8 @@ func ruleOf(w *word) event.Rule {
 		r.Title, r.Severity = "A configuration was refused", event.SeverityMedium
 	case "agent-degraded":
 		r.Title, r.Severity = "The agent itself is in trouble", event.SeverityHigh
+	case "agent-checkpoint":
+		r.Title, r.Severity = "The heads of all streams are signed", event.SeverityInformational
 	case "approval-granted":
 		r.Title, r.Severity = "A change was announced or accepted", event.SeverityLow
 	case "approval-revoked":

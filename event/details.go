@@ -323,6 +323,16 @@ type (
 		First  *string `json:"first"`  // its id
 		Last   *string `json:"last"`
 	}
+	// AgentCheckpointDetails belongs to agent.checkpoint: a signature over the heads
+	// of all streams. With many streams there are several parts.
+	AgentCheckpointDetails struct {
+		JWS    string `json:"jws"`    // compact; its payload has the heads
+		Key    string `json:"key"`    // RFC 7638 thumbprint of the key that signed
+		Digest string `json:"digest"` // sha256:<hex> over all heads
+		Total  int    `json:"total"`  // heads
+		Part   int    `json:"part"`   // from 1
+		Parts  int    `json:"parts"`
+	}
 	// GapEndpoint is one endpoint that was not seen.
 	GapEndpoint struct {
 		Name     string `json:"name"`
@@ -446,6 +456,8 @@ func NewDetails(t Type) any {
 		return new(AgentGapDetails)
 	case AgentEventsLost:
 		return new(AgentEventsLostDetails)
+	case AgentCheckpoint:
+		return new(AgentCheckpointDetails)
 	}
 	return nil
 }

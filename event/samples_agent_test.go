@@ -19,6 +19,7 @@ func agentSamples(add func(string, event.Event)) {
 		"many endpoints fail together: over after 31 minutes; what changed meanwhile has an uncertain time"))
 	add(string(event.AgentGap), agentGap())
 	add(string(event.AgentEventsLost), agentEventsLost())
+	add(string(event.AgentCheckpoint), agentCheckpoint())
 }
 
 // said is what all events of the agent have in common: no endpoint, no key, and
@@ -153,4 +154,12 @@ func agentEventsLost() event.Event {
 		})
 	e.Data.Event.Reasons = []string{"receiver_lost"}
 	return e
+}
+
+func agentCheckpoint() event.Event {
+	return said(event.AgentCheckpoint, event.SeverityInformational, event.Informational,
+		"the heads of 3 streams are signed; jwkswatch verify holds exported events against it",
+		event.AgentCheckpointDetails{
+			JWS: "eyJhbGciOiJFZERTQSJ9.eyJ2IjoxfQ.c2lnbmF0dXJl", Key: thumb("checkpoints"), Digest: digest("heads"), Total: 3, Part: 1, Parts: 1,
+		})
 }

@@ -87,6 +87,7 @@ const (
 	AgentDegraded      Type = "agent.degraded"
 	AgentGap           Type = "agent.gap"
 	AgentEventsLost    Type = "agent.events_lost"
+	AgentCheckpoint    Type = "agent.checkpoint"
 )
 
 // Types lists every type this version can publish, in the order of the
@@ -105,7 +106,7 @@ func Types() []Type {
 		EndpointTLSInvalid, EndpointCachePolicy, EndpointContentType, EndpointNoisy,
 		DiscoveryMoved, DiscoveryIssuerMismatch, DiscoveryWeakened, DiscoveryEndpointMoved,
 		AgentStarted, AgentStopped, AgentHeartbeat, AgentConfigChanged, AgentDegraded, AgentGap,
-		AgentEventsLost,
+		AgentEventsLost, AgentCheckpoint,
 		ApprovalGranted, ApprovalRevoked, ApprovalExpired, ApprovalUsed,
 	}
 }

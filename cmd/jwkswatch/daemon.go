@@ -34,6 +34,7 @@ type daemon struct {
 	post     *couriers
 	voice    *agent.Voice
 	overseer *agent.Overseer
+	notary   *agent.Notary
 	exchange *exchange
 	control  *control.Server
 	web      *web.Server // nil without a listener
@@ -78,6 +79,11 @@ func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log z
 		},
 	}
 	d.overseer.SetHeartbeat(c.Observer.Heartbeat)
+	key, err := signingKey(signingKeyPath(c.State.Path))
+	if err != nil {
+		return nil, err
+	}
+	d.notary = &agent.Notary{Voice: voice, Key: key, Heads: d.chains}
 	d.control = &control.Server{
 		Path: c.State.Socket(), Answers: &query.State{Source: db, Live: d.live},
 		Reload: d.exchange.reload, Backup: db.Backup, Replay: d.replay, Approve: d.exchange.approve, Revoke: d.exchange.revoke, Approvals: d.approvals, Drill: d.drill, Healthy: d.healthy, Log: log,
@@ -128,6 +134,9 @@ func (d *daemon) run(ctx context.Context) error {
 	var watching sync.WaitGroup
 	watching.Go(func() { d.overseer.Run(ctx) })
 	watching.Go(func() { d.exchange.run(ctx) })
+	signing, signed := context.WithCancel(context.WithoutCancel(ctx))
+	defer signed()
+	watching.Go(func() { d.notary.Run(signing) })
 	watching.Go(func() { d.prune(ctx) })
 	watching.Go(func() { giveUp(d.db.Broken(ctx)) })
 	watching.Go(func() { d.systemd.watch(ctx, d.turns, d.log) })
@@ -138,6 +147,7 @@ func (d *daemon) run(ctx context.Context) error {
 	if err != nil {
 		err = fmt.Errorf("watching: %w", err)
 	}
+	signed() // the last checkpoint is over all that was seen
 	watching.Wait()
 	err = d.finish(err)
 	stop()

@@ -19,7 +19,7 @@ const module = "github.com/jwkswatch/jwkswatch/"
 // package that is not here is a decision that was not taken yet.
 var layers = map[string]int{
 	"jwks": 0, "event": 0, "state": 0, "lab": 0, "docs/events": 0,
-	"diff": 1, "history": 1, "keyhealth": 1, "state/bolt": 1, "state/statetest": 1, "rules/custom": 1,
+	"diff": 1, "history": 1, "keyhealth": 1, "state/bolt": 1, "state/statetest": 1, "rules/custom": 1, "evidence": 1,
 	"fetch": 2, "rules": 2,
 	"sinks/format": 1, "watcher": 3, "sinks": 3, "query": 3, "replay": 3, "approvals": 3,
 	"configs": 4, "agent": 4, "control": 4, "web": 4, "token": 4,
@@ -28,7 +28,7 @@ var layers = map[string]int{
 
 // pure packages never reach the network, read the clock or touch the disk:
 // time and octets come in as values.
-var pure = []string{"event", "jwks", "diff", "history", "keyhealth", "rules", "rules/custom", "sinks/format"}
+var pure = []string{"event", "jwks", "diff", "history", "keyhealth", "rules", "rules/custom", "sinks/format", "evidence"}
 
 func TestImportsGoDownwards(t *testing.T) {
 	for pkg, imports := range listed(t) {
