@@ -162,11 +162,12 @@ func (r *run) reconcile() {
 		sleep(r.stop, r.work, wait)
 	}
 	r.rewound = time.Now()
-	r.move(min(loss.After, r.at))
 	r.settle()
+	r.move(min(loss.After, r.at))
 }
 
-// settle tells of losses that are owed: the state may not have taken them.
+// settle tells of losses that are owed: the state may not have taken them. The
+// cursor is not stored before, so that a crash finds the loss again.
 func (r *run) settle() {
 	for len(r.owed) > 0 && r.report(r.owed[0]) {
 		r.owed = r.owed[1:]

@@ -3,12 +3,15 @@ package sinks
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/state"
+	"github.com/jwkswatch/jwkswatch/state/bolt"
 )
 
 // shelf is a Sink that keeps what it is sent, and refuses all while it is shut.
@@ -120,5 +123,55 @@ func TestReplay(t *testing.T) {
 	}
 	if err := d.Replay(t.Context(), ""); !errors.Is(err, ErrEnded) || j.cursor("shelf") != j.at(20) {
 		t.Errorf("after it ran: %v, cursor %s", err, j.cursor("shelf"))
+	}
+}
+
+// A sink that was away for longer than the retention is told of once, and goes on
+// with what there is.
+func TestLapsed(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "state.db")
+	db, err := bolt.Open(t.Context(), bolt.Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	all := samples(6, 1)
+	old := time.Now().Add(-time.Hour)
+	for i := range all {
+		all[i].At = old
+	}
+	all[5].At = time.Now()
+	err = db.Commit(t.Context(), state.Txn{Events: all, Next: state.Record{
+		Endpoint: "ep-0", Revision: 1, At: old, Evidence: []byte("{}"), Memory: []byte{1}, Head: state.Head{Epoch: "e", Sequence: 6, Hash: [32]byte{1}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first string
+	for e := range db.Events(t.Context(), "") {
+		first = e.Position
+		break
+	}
+	if err := db.SetCursor(t.Context(), "shelf", first); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Prune(t.Context(), time.Now().Add(-time.Minute), nil); err != nil {
+		t.Fatal(err)
+	}
+	s, l, log := &shelf{}, &losses{}, &ops{}
+	for range 2 {
+		d := &Delivery{Store: db, Sink: s, Log: log.logger(), Lost: l.tell, Pace: 1}
+		stop := start(d)
+		eventually(t, "it has caught up", func() bool { return d.Stats().CaughtUp })
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := l.all(); len(got) != 1 || got[0] != (Report{Sink: "shelf", Cause: CauseRetention, Count: 4}) {
+		t.Errorf("told %+v", got)
+	}
+	if got := s.has(); !slices.Equal(got, idsOf(all[5:])) {
+		t.Errorf("sent %v", got)
 	}
 }

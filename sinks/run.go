@@ -262,6 +262,9 @@ func (r *run) save() {
 		return
 	}
 	r.saved = time.Now()
+	if len(r.owed) > 0 {
+		return
+	}
 	if err := r.store(r.work); err != nil {
 		if r.work.Err() == nil {
 			r.Log.Warn().Str("sink", r.Sink.Name()).Err(err).Msg("storing the cursor failed; it is tried again")
@@ -282,7 +285,7 @@ func (r *run) store(ctx context.Context) error {
 // finish stores the cursor in a context of its own: that of the work is over
 // when the grace was.
 func (r *run) finish() error {
-	if r.at == r.stored {
+	if r.at == r.stored || len(r.owed) > 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.stop), 5*time.Second)

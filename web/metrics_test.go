@@ -40,7 +40,7 @@ func full() Metrics {
 		Conditions: map[event.Severity]int{event.SeverityCritical: 2},
 		Sinks: []Sink{
 			{Name: "stdout", Type: "log", Sent: 11, Connected: true},
-			{Name: "siem", Type: "nats", Sent: 9, Retries: 12, Parked: 13, Pending: 14, Oldest: 90 * time.Second},
+			{Name: "siem", Type: "nats", Sent: 9, Retries: 12, Parked: 13, Lost: 41, Suspicious: 42, Pending: 14, Oldest: 90 * time.Second},
 		},
 		JournalHead: 21, StateBytes: 1 << 20,
 		Config: Config{Applied: 1, Refused: 2, Loaded: at, Failed: true},
@@ -96,6 +96,8 @@ func TestValues(t *testing.T) {
 		`jwkswatch_sink_events_sent_total{sink="siem",type="nats"} 9`,
 		`jwkswatch_sink_retries_total{sink="siem",type="nats"} 12`,
 		`jwkswatch_sink_events_parked_total{sink="siem",type="nats"} 13`,
+		`jwkswatch_sink_events_lost_total{sink="siem",type="nats"} 41`,
+		`jwkswatch_sink_unexpected_duplicates_total{sink="siem",type="nats"} 42`,
 		`jwkswatch_sink_connected{sink="siem",type="nats"} 0`,
 		`jwkswatch_sink_connected{sink="stdout",type="log"} 1`,
 		`jwkswatch_sink_events_pending{sink="siem",type="nats"} 14`,
