@@ -102,7 +102,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 
 // degradations are the codes of agent.degraded.
 func degradations() []string {
-	return []string{"outage", "clock_jump", "state_unwritable", "sink_backlog", "sink_suppressed", "tls_intercepted"}
+	return []string{"outage", "clock_jump", "state_unwritable", "sink_backlog", "sink_suppressed", "sink_unsafe", "tls_intercepted"}
 }
 
 func (m *Metrics) agent() []family {
