@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,7 +19,8 @@ import (
 const (
 	// maxScan bounds the messages that are read to find out which events of a
 	// lost tail the stream has. Of what lies beyond, some may be stored twice.
-	maxScan = 10_000
+	maxScan  = 10_000
+	scanTime = 30 * time.Second
 	// messageNotFound is the server's code for a sequence without a message.
 	messageNotFound = 10037
 	// eventIDHeader names the event in a message that has no message id.
@@ -124,11 +126,21 @@ func (n *NATS) inspect(ctx context.Context, l *link) (*Loss, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	i := len(n.trail.Acks) - 1
-	newest := n.trail.Acks[i]
-	id, found, err := n.at(ctx, l, newest.Sequence)
-	if err != nil || found && id == newest.ID {
-		return nil, err
+	suspects := n.trail.suspects()
+	var missing []acked
+	for _, a := range suspects {
+		has, err := n.has(ctx, l, a)
+		if err != nil {
+			return nil, err
+		}
+		if !has {
+			missing = append(missing, a)
+		}
+	}
+	newest := suspects[len(suspects)-1]
+	if len(missing) == 0 {
+		n.trail.Checked = newest
+		return nil, nil
 	}
 	s, err := l.js.Stream(ctx, n.cfg.Stream)
 	if err != nil {
@@ -138,15 +150,21 @@ func (n *NATS) inspect(ctx context.Context, l *link) (*Loss, error) {
 	if leftByLimits(newest, info) {
 		return nil, fmt.Errorf("the limits of the stream %s drop events soon after it took them: who reads it late misses them", n.cfg.Stream)
 	}
-	for i--; i >= 0; i-- {
-		a := n.trail.Acks[i]
-		if leftByLimits(a, info) {
+	missing = slices.DeleteFunc(missing, func(a acked) bool { return leftByLimits(a, info) })
+	if len(missing) == 0 {
+		n.trail.Checked = newest
+		return nil, nil
+	}
+	i := n.trail.below(missing[0].Position)
+	for ; i >= 0; i-- {
+		if leftByLimits(n.trail.Acks[i], info) {
 			break // it had it, and let it go in its time
 		}
-		if id, found, err = n.at(ctx, l, a.Sequence); err != nil {
+		has, err := n.has(ctx, l, n.trail.Acks[i])
+		if err != nil {
 			return nil, err
 		}
-		if found && id == a.ID {
+		if has {
 			break
 		}
 	}
@@ -160,6 +178,12 @@ func (n *NATS) inspect(ctx context.Context, l *link) (*Loss, error) {
 	}
 	n.trail.Top = info.State.LastSeq
 	return &Loss{After: n.trail.keep(i), Has: has}, nil
+}
+
+// has reports whether the stream has an event where it said.
+func (n *NATS) has(ctx context.Context, l *link, a acked) (bool, error) {
+	id, found, err := n.at(ctx, l, a.Sequence)
+	return found && id == a.ID, err
 }
 
 // leftByLimits reports whether a message is not in the stream because of what
@@ -178,7 +202,8 @@ func leftByLimits(a acked, info *jetstream.StreamInfo) bool {
 // scan returns the ids of the messages from a sequence to another.
 func (n *NATS) scan(ctx context.Context, l *link, from, to uint64) (map[string]struct{}, error) {
 	ids := map[string]struct{}{}
-	for seq := from; seq <= to && seq-from < maxScan; seq++ {
+	begin := time.Now()
+	for seq := from; seq <= to && seq-from < maxScan && time.Since(begin) < scanTime; seq++ {
 		id, found, err := n.at(ctx, l, seq)
 		if err != nil {
 			return nil, err

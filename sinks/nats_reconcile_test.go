@@ -205,6 +205,39 @@ func TestNATSStreamEmptied(t *testing.T) {
 	}
 }
 
+// What was published after a purge, before the stream was asked, hides nothing;
+// and no more what was published before a look that found all well.
+func TestNATSPurgedUnderUs(t *testing.T) {
+	t.Parallel()
+	for name, looked := range map[string]bool{"before the first look": false, "after a look": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBroker(t, nil)
+			s := stream(t, b.client(), nil)
+			c := asking(b)
+			c.ReconcileEvery = time.Hour
+			all := samples(50, 7)
+			j, l, log := newJournal(all[:40]...), &losses{}, &ops{}
+			n := openNATS(t, c, log.logger())
+			d, _ := runs(t, j, n, l, log)
+			eventually(t, "40 are sent", func() bool { return d.Stats().Sent == 40 })
+			if looked {
+				asked := n.asked.Load()
+				n.doubt()
+				eventually(t, "it is asked", func() bool { return n.asked.Load() > asked && !n.due.Load() })
+			}
+			if err := s.Purge(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			j.add(all[40:]...)
+			eventually(t, "50 are sent", func() bool { return d.Stats().Sent >= 50 })
+			n.doubt()
+			holds(t, b, all)
+			eventually(t, "the loss is told", func() bool { return l.count() == 40 })
+		})
+	}
+}
+
 // anew deletes the stream and makes it again.
 func anew(t *testing.T, b *broker) {
 	t.Helper()

@@ -27,6 +27,9 @@ type trail struct {
 	Top    uint64  `json:"top"`    // the highest sequence that was acknowledged
 	Number uint64  `json:"n"`
 	Acks   []acked `json:"acks"` // by position
+	// Checked is the newest that the stream was last seen to have; without an id
+	// before the first look.
+	Checked acked `json:"checked"`
 }
 
 // readTrail reads a note; one that is of another target, or unreadable, is as
@@ -71,11 +74,35 @@ func (t *trail) cut(position string) {
 // keep forgets what came after the acknowledgement of an index, all for -1, and
 // returns the position that is left.
 func (t *trail) keep(i int) string {
-	t.Acks = t.Acks[:i+1]
+	t.Acks, t.Checked = t.Acks[:i+1], acked{}
 	if i < 0 {
 		return t.Origin
 	}
 	return t.Acks[i].Position
+}
+
+// suspects are the acknowledgements to ask for: the newest, and the one that was
+// the newest at the look before, or the first. Of a stream that was purged under
+// us the newest may be of after the purge.
+func (t *trail) suspects() []acked {
+	newest, old := t.Acks[len(t.Acks)-1], t.Checked
+	if old.ID == "" {
+		old = t.Acks[0]
+	}
+	if old.Position >= newest.Position {
+		return []acked{newest}
+	}
+	return []acked{old, newest}
+}
+
+// below is the index of the newest acknowledgement before a position, -1 when
+// there is none.
+func (t *trail) below(position string) int {
+	i := len(t.Acks) - 1
+	for i >= 0 && t.Acks[i].Position >= position {
+		i--
+	}
+	return i
 }
 
 // thin leaves gaps that grow with the age, so that a million acknowledgements
