@@ -38,7 +38,7 @@ func TestTheAgentSpeaks(t *testing.T) {
 	if code := d.stop(t); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, d.errs)
 	}
-	want = append(want, "low agent.stopped", "informational agent.started")
+	want = append(want, "informational agent.checkpoint", "low agent.stopped", "informational agent.started")
 	d = startDaemon(t, file)
 	said(len(want))
 	d.kill()
@@ -49,7 +49,7 @@ func TestTheAgentSpeaks(t *testing.T) {
 	if code := d.stop(t); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, d.errs)
 	}
-	want = append(want, "low agent.stopped")
+	want = append(want, "informational agent.checkpoint", "low agent.stopped")
 	if got := said(len(want)); !slices.Equal(got, want) {
 		t.Errorf("said\n%q\nwant\n%q", got, want)
 	}
