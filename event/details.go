@@ -446,6 +446,8 @@ func NewDetails(t Type) any {
 		return new(AgentGapDetails)
 	case AgentEventsLost:
 		return new(AgentEventsLostDetails)
+	case AgentStateLost, AgentStateRestored:
+		return new(AgentStateDetails)
 	}
 	return nil
 }

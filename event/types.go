@@ -87,6 +87,8 @@ const (
 	AgentDegraded      Type = "agent.degraded"
 	AgentGap           Type = "agent.gap"
 	AgentEventsLost    Type = "agent.events_lost"
+	AgentStateLost     Type = "agent.state_lost"
+	AgentStateRestored Type = "agent.state_restored"
 )
 
 // Types lists every type this version can publish, in the order of the
@@ -105,7 +107,7 @@ func Types() []Type {
 		EndpointTLSInvalid, EndpointCachePolicy, EndpointContentType, EndpointNoisy,
 		DiscoveryMoved, DiscoveryIssuerMismatch, DiscoveryWeakened, DiscoveryEndpointMoved,
 		AgentStarted, AgentStopped, AgentHeartbeat, AgentConfigChanged, AgentDegraded, AgentGap,
-		AgentEventsLost,
+		AgentEventsLost, AgentStateLost, AgentStateRestored,
 		ApprovalGranted, ApprovalRevoked, ApprovalExpired, ApprovalUsed,
 	}
 }
