@@ -22,6 +22,8 @@ type memory struct {
 	// Refused is the SHA-256 of the reasons of the last configuration that was
 	// refused: it is told once, however often the file is looked at.
 	Refused string `json:"refused,omitempty"`
+	// Loss is the id of the last loss of the state that was told.
+	Loss string `json:"loss,omitempty"`
 	// Approvals are the announced changes that were told of.
 	Approvals map[string]approved `json:"approvals,omitempty"`
 	// Openings are past change windows whose use was told, by endpoint, name and

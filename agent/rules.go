@@ -49,6 +49,10 @@ func ruleOf(w *word) event.Rule {
 		r.Title, r.Severity = "The time of an announced change is over", event.SeverityLow
 	case "agent-gap":
 		r.Title, r.Severity = "Endpoints were not seen for longer than their limit", event.SeverityMedium
+	case "agent-state-lost":
+		r.Title, r.Severity = "What the agent knew is gone", event.SeverityCritical
+	case "agent-state-restored":
+		r.Title, r.Severity = "The agent goes on with a backup", event.SeverityHigh
 	case "agent-events-lost":
 		r.Title, r.Severity = "Events were lost to a sink", event.SeverityHigh
 	}
@@ -62,6 +66,8 @@ func standards(t event.Type) event.Standards {
 	switch t {
 	case event.AgentStopped, event.AgentConfigChanged, event.AgentGap, event.AgentEventsLost:
 		s.Attack = []string{"T1562"}
+	case event.AgentStateLost, event.AgentStateRestored:
+		s.Attack = []string{"T1070", "T1562"} // who takes the memory away removes traces too
 	}
 	return s
 }

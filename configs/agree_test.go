@@ -94,6 +94,9 @@ func (m *maker) mapping(key string, fields []field) string {
 
 // relate makes keys that belong together stand together, most of the time.
 func (m *maker) relate(key string, want map[string]bool, fields []field) {
+	if key == "expect" {
+		want["windows"] = false // of names a schema knows nothing
+	}
 	if m.chance(5) {
 		return
 	}
@@ -109,8 +112,6 @@ func (m *maker) relate(key string, want map[string]bool, fields []field) {
 		want["password_file"] = want["user"]
 	case "tls":
 		want["key_file"] = want["cert_file"]
-	case "expect":
-		want["windows"] = false // of names a schema knows nothing
 	case "windows":
 		want["weekly"] = m.chance(50)
 		want["dated"] = !want["weekly"]
@@ -216,6 +217,8 @@ func pool(f *field) (good, bad []string) {
 		return []string{"64KiB", "100MiB", "64GiB"}, []string{"63KiB", "65GiB", "1", ""}
 	case "keep":
 		return []string{"1", "10", "1000"}, []string{"0", "1001", "many", ""}
+	case "every":
+		return []string{"off", "1h", "24h", "90m"}, []string{"on", "false", "59m", "0s", "1"}
 	case "heartbeat":
 		return []string{"off", "1s", "1000ms"}, []string{"on", "false", "999ms", "0s", "0"}
 	case "cadence", "max_key_age":
@@ -237,7 +240,12 @@ func pool(f *field) (good, bad []string) {
 		return []string{"none.d/*.yaml", "none/?.yaml"}, []string{"", "a\nb", "a\x00b"}
 	case "retain":
 		return []string{"1d", "400d", "24h", "9999d23h", "1440m", "86400s"}, []string{"23h", "1439m", "0d", "1.5d", "10000d", "1w", "1d24h"}
-	case "path", "credentials_file", "nkey_file", "password_file":
+	case "path":
+		if f.only != "" {
+			return []string{"events.jsonl", "/a/log"}, []string{"", "a\nb"} // another than that of the state, of which a schema knows nothing
+		}
+		return []string{"x.db", "/a/b", "12", "../x y"}, []string{"", "a\nb", "a\x00b"}
+	case "credentials_file", "nkey_file", "password_file":
 		return []string{"x.db", "/a/b", "12", "../x y"}, []string{"", "a\nb", "a\x00b"}
 	}
 	return byType(f)

@@ -146,6 +146,11 @@ func (s *State) fields(d *decoder) []field {
 	return []field{
 		{key: "path", def: "/var/lib/jwkswatch/jwkswatch.db", doc: "The state file. Its directory must be writable. The control socket stands beside it, with `.sock` at the end.", one: stateOf(&s.Path, d.path)},
 		{key: "retain", def: "400d", doc: "How long snapshots and events are kept. At least 1d.", one: durationOf(&s.Retain, day)},
+		{key: "backup", doc: "Copies of the state that the agent makes by itself, for a state that is damaged or gone.", section: []field{
+			{key: "every", def: "1d", doc: "Time between two, at least 1h, or `off`.", one: durationOrOff(&s.Backup.Every, time.Hour)},
+			{key: "keep", def: "3", doc: "How many of the newest stay, 1 to 100.", one: countOf(&s.Backup.Keep, 1, 100)},
+			{key: "dir", defDoc: "the folder of the state", doc: "Where they are; better on another disk. They hold the key of the event ids.", example: "/var/backups/jwkswatch", one: pathOf(&s.Backup.Dir, d.path)},
+		}},
 	}
 }
 

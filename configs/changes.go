@@ -149,6 +149,7 @@ func (d *Delta) sinks(old, new map[string]Sink) {
 func (d *Delta) settings(old, new *Config) {
 	now, later := map[string]bool{
 		"state.retain":       old.State.Retain != new.State.Retain,
+		"state.backup":       old.State.Backup != new.State.Backup,
 		"observer.vantage":   old.Observer.Vantage != new.Observer.Vantage,
 		"observer.heartbeat": old.Observer.Heartbeat != new.Observer.Heartbeat,
 		"compromised":        !slices.Equal(old.Compromised.Thumbprints, new.Compromised.Thumbprints),
@@ -169,6 +170,9 @@ func (d *Delta) settings(old, new *Config) {
 	d.Settings, d.Restart = which(now), which(later)
 	if new.State.Retain < old.State.Retain {
 		d.shrinks("state.retain is lowered from %s to %s", formatDuration(old.State.Retain), formatDuration(new.State.Retain))
+	}
+	if old.State.Backup.Every > 0 && new.State.Backup.Every == 0 {
+		d.shrinks("state.backup is turned off")
 	}
 	if !subset(old.Compromised.Thumbprints, new.Compromised.Thumbprints) {
 		d.shrinks("compromised.thumbprints loses keys")

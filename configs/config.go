@@ -69,6 +69,14 @@ type File struct {
 type State struct {
 	Path   string
 	Retain time.Duration // at least one day
+	Backup Backup
+}
+
+// Backup says how the agent keeps copies of its state.
+type Backup struct {
+	Every time.Duration // at least one hour; 0 for never
+	Keep  int64         // how many
+	Dir   string        // "" for the folder of the state
 }
 
 // Socket is the path of the control socket, beside the state file. It is never

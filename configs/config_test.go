@@ -60,7 +60,7 @@ func TestMinimalIsFilledWithDefaults(t *testing.T) {
 	}
 	got.Digest, got.Fingerprint, got.Files, got.origins = [32]byte{}, [32]byte{}, nil, nil
 	want := &Config{
-		State: State{Path: "/var/lib/jwkswatch/jwkswatch.db", Retain: 400 * 24 * time.Hour},
+		State: State{Path: "/var/lib/jwkswatch/jwkswatch.db", Retain: 400 * 24 * time.Hour, Backup: Backup{Every: 24 * time.Hour, Keep: 3}},
 		Poll:  Poll{Interval: time.Minute, Timeout: 15 * time.Second, MaxBody: 4 << 20, MaxEvents: 60},
 		Endpoints: []Endpoint{{
 			Name: "corp-idp", JWKSURI: "https://login.corp.example/.well-known/jwks.json", Tier: "standard", Redirects: "none", Addresses: "any",

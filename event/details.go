@@ -458,6 +458,8 @@ func NewDetails(t Type) any {
 		return new(AgentEventsLostDetails)
 	case AgentCheckpoint:
 		return new(AgentCheckpointDetails)
+	case AgentStateLost, AgentStateRestored:
+		return new(AgentStateDetails)
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ func agentSamples(add func(string, event.Event)) {
 	add(string(event.AgentGap), agentGap())
 	add(string(event.AgentEventsLost), agentEventsLost())
 	add(string(event.AgentCheckpoint), agentCheckpoint())
+	add(string(event.AgentStateLost), agentStateLost())
+	add(string(event.AgentStateRestored), agentStateRestored())
 }
 
 // said is what all events of the agent have in common: no endpoint, no key, and
@@ -162,4 +164,32 @@ func agentCheckpoint() event.Event {
 		event.AgentCheckpointDetails{
 			JWS: "eyJhbGciOiJFZERTQSJ9.eyJ2IjoxfQ.c2lnbmF0dXJl", Key: thumb("checkpoints"), Digest: digest("heads"), Total: 3, Part: 1, Parts: 1,
 		})
+}
+
+func agentStateLost() event.Event {
+	e := said(event.AgentStateLost, event.SeverityCritical, event.Unexpected,
+		"the state is gone, known until 2026-11-22 18:46 UTC: all endpoints begin a new baseline; what changed before will not be told",
+		event.AgentStateDetails{
+			Reason:     "lost",
+			KnownEpoch: new(strings.Repeat("4f", 16)), KnownSequence: new(uint64(209)), KnownAt: new(at("2026-11-22 18:46:03.000")),
+			EventsMissing: new(uint64(1204)),
+		})
+	e.Data.Event.Reasons = []string{"lost"}
+	e.Data.Standards.Attack = []string{"T1070", "T1562"}
+	return e
+}
+
+func agentStateRestored() event.Event {
+	e := said(event.AgentStateRestored, event.SeverityHigh, event.Unexpected,
+		"the state was damaged; the agent goes on with a backup of 2026-11-22 03:00 UTC: 41 events are missing; changes since then are told late",
+		event.AgentStateDetails{
+			Reason: "damaged", Backup: new("jwkswatch.db.backup-20261122T030003Z"),
+			KnownEpoch: new(strings.Repeat("4f", 16)), KnownSequence: new(uint64(209)), KnownAt: new(at("2026-11-22 18:46:03.000")),
+			FoundEpoch: new(strings.Repeat("4f", 16)), FoundSequence: new(uint64(168)), FoundAt: new(at("2026-11-22 03:00:03.000")),
+			EventsMissing: new(uint64(41)), MissingS: new(int64(56760)),
+			Aside: new("jwkswatch.db.damaged-20261122T184903Z"), Error: new("state: stored value is damaged: page 7: says it is page 9"),
+		})
+	e.Data.Event.Reasons = []string{"damaged"}
+	e.Data.Standards.Attack = []string{"T1070", "T1562"}
+	return e
 }

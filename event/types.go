@@ -88,6 +88,8 @@ const (
 	AgentGap           Type = "agent.gap"
 	AgentEventsLost    Type = "agent.events_lost"
 	AgentCheckpoint    Type = "agent.checkpoint"
+	AgentStateLost     Type = "agent.state_lost"
+	AgentStateRestored Type = "agent.state_restored"
 )
 
 // Types lists every type this version can publish, in the order of the
@@ -106,7 +108,7 @@ func Types() []Type {
 		EndpointTLSInvalid, EndpointCachePolicy, EndpointContentType, EndpointNoisy,
 		DiscoveryMoved, DiscoveryIssuerMismatch, DiscoveryWeakened, DiscoveryEndpointMoved,
 		AgentStarted, AgentStopped, AgentHeartbeat, AgentConfigChanged, AgentDegraded, AgentGap,
-		AgentEventsLost, AgentCheckpoint,
+		AgentEventsLost, AgentStateLost, AgentStateRestored, AgentCheckpoint,
 		ApprovalGranted, ApprovalRevoked, ApprovalExpired, ApprovalUsed,
 	}
 }

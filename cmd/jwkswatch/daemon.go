@@ -29,6 +29,8 @@ type daemon struct {
 	log     zerolog.Logger
 	started time.Time
 	systemd notifier
+	keeper  *bolt.Keeper // nil for a state that nobody misses
+	young   bool         // the state held nothing at the start
 
 	watcher  *watcher.Watcher
 	post     *couriers
@@ -128,6 +130,7 @@ func (d *daemon) run(ctx context.Context) error {
 	var side sync.WaitGroup
 	errs := make([]error, 2)
 	side.Go(func() { errs[0] = d.control.Serve(serving) })
+	side.Go(func() { d.anchor(serving) }) // once more when all is said
 	if d.web != nil {
 		side.Go(func() { errs[1] = d.web.Run(serving) })
 	}
@@ -139,6 +142,7 @@ func (d *daemon) run(ctx context.Context) error {
 	watching.Go(func() { d.notary.Run(signing) })
 	watching.Go(func() { d.prune(ctx) })
 	watching.Go(func() { giveUp(d.db.Broken(ctx)) })
+	watching.Go(func() { d.backups(ctx) })
 	watching.Go(func() { d.systemd.watch(ctx, d.turns, d.log) })
 	d.tell(d.systemd.ready())
 	err = d.watcher.Run(ctx)
@@ -186,6 +190,9 @@ func (d *daemon) listen() error {
 
 // begin says that the agent watches from now on.
 func (d *daemon) begin(ctx context.Context, c *configs.Config) error {
+	if err := d.loss(ctx); err != nil {
+		return err
+	}
 	if err := d.voice.Start(ctx, time.Now(), coverage(c)); err != nil {
 		return err
 	}

@@ -22,7 +22,6 @@ import (
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/fetch"
 	"github.com/jwkswatch/jwkswatch/rules"
-	"github.com/jwkswatch/jwkswatch/state/bolt"
 	"github.com/jwkswatch/jwkswatch/watcher"
 )
 
@@ -71,14 +70,15 @@ func run(ctx context.Context, path string, c *configs.Config, out, errs io.Write
 	for _, p := range c.Warnings {
 		log.Warn().Str("file", p.File).Int("line", p.Line).Str("hint", p.Hint).Msg(p.Message)
 	}
-	db, err := bolt.Open(ctx, bolt.Options{Path: c.State.Path})
+	db, keeper, err := recovered(ctx, c, log)
 	if err != nil {
-		return fmt.Errorf("opening the state: %w", err)
+		return err
 	}
 	d, err := newDaemon(path, c, db, out, log, newNotifier(os.Getenv))
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
+	d.keeper, d.young = keeper, db.Written() == 0
 	log.Info().Str("version", version()).Int("endpoints", len(c.Endpoints)).Int("sinks", len(c.Sinks)).
 		Str("state", c.State.Path).Str("config_digest", digest(c.Digest)).Msg("watching")
 	err = errors.Join(d.run(ctx), db.Close())

@@ -120,18 +120,27 @@ func copyTo(ctx context.Context, from *os.File, dir string) (_ *os.File, remove 
 	if err := os.Remove(to.Name()); err != nil {
 		remove = func() error { return os.Remove(to.Name()) }
 	}
-	const stride = 64 << 20 // between looks at the context
-	for n := int64(stride); err == nil && n == stride; {
-		// From file to file: the kernel copies, or shares the blocks.
-		n, err = io.Copy(to, io.LimitReader(from, stride))
-		if err == nil {
-			err = ctx.Err()
-		}
-	}
+	err = copyAll(ctx, to, from)
 	if err != nil {
 		_ = to.Close()
 		_ = remove()
 		return nil, nil, err
 	}
 	return to, remove, nil
+}
+
+// copyAll copies a file from where it stands to its end.
+func copyAll(ctx context.Context, to, from *os.File) error {
+	const stride = 64 << 20 // between looks at the context
+	for n := int64(stride); n == stride; {
+		// From file to file: the kernel copies, or shares the blocks.
+		var err error
+		if n, err = io.Copy(to, io.LimitReader(from, stride)); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,7 +1,9 @@
 package bolt
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 )
@@ -23,6 +25,16 @@ func newInstallation() Installation {
 	i.Epoch = hex.EncodeToString(epoch[:])
 	return i
 }
+
+// Name tells installations apart and says nothing of the key. Copies of a state
+// have the same name, also when their epoch was renewed.
+func (i Installation) Name() string {
+	h := hmac.New(sha256.New, i.Key[:])
+	h.Write([]byte("jwkswatch: name of the installation")) // never returns an error
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+func newEpoch() string { return newInstallation().Epoch }
 
 // String leaves the key out.
 func (i Installation) String() string { return "installation " + i.Epoch }

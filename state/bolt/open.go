@@ -218,29 +218,45 @@ func verifyBucket(tx *bbolt.Tx, bucket string, each func(payload []byte) error) 
 // create makes a state in a file of its own and gives it its name when it is
 // whole: a crash leaves no empty file, which could not be told from a loss.
 func create(path string) (err error) {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".new-*") // mode 0600
+	made, err := createBeside(path)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
+	return moveIn(made, path)
+}
+
+// createBeside makes an empty state under a name of its own.
+func createBeside(path string) (name string, err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // mode 0600
+	if err != nil {
+		return "", err
+	}
 	b, err := openBolt(f.Name(), f)
+	if err == nil {
+		err = errors.Join(b.Update(initialise), b.Close())
+	}
 	if err != nil {
 		_ = f.Close() // bbolt may have closed it already
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
+}
+
+// moveIn gives a state that is whole its name. A link, unlike a rename, never
+// takes the place of a state that another process has created meanwhile: that
+// one stays.
+func moveIn(from, path string) error {
+	err := os.Link(from, path)
+	if errors.Is(err, os.ErrExist) {
+		err = nil
+	}
+	if err = errors.Join(err, os.Remove(from)); err != nil {
 		return err
 	}
-	if err := errors.Join(b.Update(initialise), b.Close()); err != nil {
-		return err
-	}
-	// A link, unlike a rename, never takes the place of a state that another
-	// process has created meanwhile.
-	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	return syncDir(dir)
+	return syncDir(filepath.Dir(path))
 }
 
 // initialise writes an empty state.
