@@ -97,7 +97,7 @@ func Sign(key ed25519.PrivateKey, c Checkpoint) (string, error) {
 // Open verifies a signed checkpoint by the key that it carries, and returns that key's
 // thumbprint: whether it is the right key is for the caller to say.
 func Open(compact string) (c Checkpoint, signer string, err error) {
-	s, err := jose.ParseSigned(compact, []jose.SignatureAlgorithm{jose.EdDSA})
+	s, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.EdDSA})
 	if err != nil {
 		return c, "", fmt.Errorf("the checkpoint is no JWS: %w", err)
 	}
