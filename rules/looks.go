@@ -133,6 +133,21 @@ func (s *step) resolve(first, x *answer) {
 	// in the newest answer: that is a claim of its own.
 	x.changes, x.shown = nil, nil // of the old baseline
 	s.first(x)
+	s.exchanged(c)
+}
+
+// exchanged keeps the pending answer from claiming that material is gone whose
+// exchange was told by this step. The old one stands in the baseline when only
+// the newest of two answers showed the exchange.
+func (s *step) exchanged(c *Case) {
+	if s.m.Pending == nil {
+		return
+	}
+	for _, ch := range c.Changes {
+		if ch.Kind == diff.Mutated && ch.Previous != nil {
+			s.m.Pending.Replaced = append(s.m.Pending.Replaced, *ch.Previous)
+		}
+	}
 }
 
 // between merges two complete answers, which mostly are one and the same.
