@@ -40,7 +40,8 @@ type ailing struct {
 func newAiling(t *testing.T, dir string) *ailing {
 	t.Helper()
 	h := &ailing{t: t, dir: dir, a: &lab.Issuer{}, b: &lab.Issuer{}}
-	config := "state: { path: " + dir + "/state.db }\npoll: { interval: 1s, max_events: 100000 }\nweb: { listen: \"127.0.0.1:0\" }\nendpoints:\n"
+	var config strings.Builder
+	config.WriteString("state: { path: " + dir + "/state.db }\npoll: { interval: 1s, max_events: 100000 }\nweb: { listen: \"127.0.0.1:0\" }\nendpoints:\n")
 	for name, issuer := range map[string]*lab.Issuer{"a": h.a, "b": h.b} {
 		issuer.Publish(lab.NewEC("first", "P-256"))
 		url, stop, err := issuer.Start()
@@ -48,9 +49,9 @@ func newAiling(t *testing.T, dir string) *ailing {
 			t.Fatal(err)
 		}
 		t.Cleanup(stop)
-		config += fmt.Sprintf("  - { name: %s, jwks_uri: %s, allow_private: true }\n", name, url)
+		fmt.Fprintf(&config, "  - { name: %s, jwks_uri: %s, allow_private: true }\n", name, url)
 	}
-	h.file = write(t, t.TempDir(), "jwkswatch.yaml", config)
+	h.file = write(t, t.TempDir(), "jwkswatch.yaml", config.String())
 	h.start()
 	h.until("two baselines", func() bool { return count(short(h.logged(t)), "baseline.established") == 2 })
 	return h

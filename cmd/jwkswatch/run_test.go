@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -124,95 +123,6 @@ func TestRunWithoutNATS(t *testing.T) {
 	d.stop(t)
 }
 
-// TestKill kills the real binary at random moments while an issuer changes: no
-// change is lost, and none has two ids.
-func TestKill(t *testing.T) {
-	t.Parallel()
-	cycles := 50
-	if testing.Short() {
-		cycles = 10
-	}
-	b := startNATS(t)
-	issuer := &lab.Issuer{}
-	issuer.Publish(lab.NewEC("first", "P-256"))
-	url, stop, err := issuer.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stop()
-	dir := t.TempDir()
-	file := write(t, dir, "jwkswatch.yaml", config(dir, url, b.url))
-	first := startDaemon(t, file)
-	for deadline := time.Now().Add(20 * time.Second); len(b.published(t)) == 0; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("no baseline\n%s", first.errs)
-		}
-	}
-	first.kill()
-	var added, removed []string
-	for n := range cycles {
-		d := startDaemon(t, file)
-		time.Sleep(rand.N(400 * time.Millisecond))
-		kid := fmt.Sprint("k", n)
-		issuer.Add(lab.NewEC(kid, "P-256"))
-		added = append(added, kid)
-		// What was never seen cannot be told of: on a busy machine ten lives of the
-		// daemon may pass without a poll.
-		if old := fmt.Sprint("k", n-10); n%2 == 0 && count(each(b.published(t)), "key.added "+old) == 1 {
-			issuer.Remove(old)
-			removed = append(removed, old)
-		}
-		time.Sleep(200*time.Millisecond + rand.N(900*time.Millisecond))
-		d.kill()
-	}
-	if cycles > 10 && len(removed) < cycles/5 {
-		t.Errorf("only %d removals in %d lives of the daemon: too few to hold anything", len(removed), cycles)
-	}
-	d := startDaemon(t, file)
-	defer d.stop(t)
-	all := func() []string { return each(b.published(t)) }
-	last := fmt.Sprint("key.added k", cycles-1)
-	for deadline := time.Now().Add(30 * time.Second); !settled(all(), last, removed); time.Sleep(200 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			break
-		}
-	}
-	events := b.published(t)
-	got := each(events)
-	for _, kid := range added {
-		if n := count(got, "key.added "+kid); n != 1 {
-			t.Errorf("key.added %s was told %d times", kid, n)
-		}
-	}
-	for _, kid := range removed {
-		if n := count(got, "key.removed "+kid); n != 1 {
-			t.Errorf("key.removed %s was told %d times", kid, n)
-		}
-	}
-	// How many rotations the removals were depends on which a poll saw together; no
-	// key ends two of them.
-	ended := map[string]int{}
-	for _, e := range events {
-		if done, ok := e.Data.Details.(*event.RotationCompletedDetails); ok {
-			for _, thumbprint := range done.Removed {
-				if ended[thumbprint]++; ended[thumbprint] > 1 {
-					t.Errorf("the rotation that %v ended was told twice", thumbprint)
-				}
-			}
-		}
-	}
-	if len(removed) > 0 && len(ended) == 0 || len(ended) > len(removed) {
-		t.Errorf("rotations that %d keys ended were told, of %d removed", len(ended), len(removed))
-	}
-	if want := 1 + len(added) + len(removed) + count(got, "rotation.completed"); len(got) != want {
-		t.Errorf("%d events, want %d: %q", len(got), want, got)
-	}
-	chained(t, events)
-	if !t.Failed() {
-		t.Logf("%d kills, %d additions, %d removals: each told once", cycles+1, len(added), len(removed))
-	}
-}
-
 // each names what was told of each key: after many short lives of the daemon a
 // step may hold so many additions that they are rolled up into one event.
 func each(events []*event.Event) []string {
@@ -230,18 +140,6 @@ func each(events []*event.Event) []string {
 		}
 	}
 	return out
-}
-
-func settled(got []string, last string, removed []string) bool {
-	if !slices.Contains(got, last) {
-		return false
-	}
-	for _, kid := range removed {
-		if count(got, "key.removed "+kid) == 0 {
-			return false
-		}
-	}
-	return true
 }
 
 func count(list []string, part string) int {
