@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"sync"
@@ -137,23 +138,22 @@ func (d *Delivery) Prepare(ctx context.Context) error {
 
 // Run delivers until ctx is cancelled, then for at most Drain sends what is
 // still in the journal, stores the cursor and returns nil. Errors: the cursor
-// can be neither read at the start nor stored at the end.
+// cannot be read at the start, for good, or not be stored at the end.
 func (d *Delivery) Run(ctx context.Context) error {
-	if err := d.Prepare(ctx); err != nil {
-		return err
-	}
-	name := d.Sink.Name()
-	position, _, err := d.Store.Cursor(ctx, name)
-	if err != nil {
-		return fmt.Errorf("reading the cursor of sink %s: %w", name, err)
-	}
 	work, cancel := d.grace(ctx)
 	defer cancel()
-	r := run{Delivery: d, stop: ctx, work: work, at: position, stored: position}
-	d.note(func(s *Stats) { s.Position = position })
-	if err := r.recall(); err != nil {
-		return err
+	r := run{Delivery: d, stop: ctx, work: work}
+	for {
+		err := r.start()
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil || !errors.Is(err, state.ErrUnavailable) {
+			return err
+		}
+		r.fail(err) // nobody starts a delivery again that gave up
 	}
+	r.mended()
 	d.mu.Lock()
 	d.running = true
 	d.mu.Unlock()
@@ -180,6 +180,21 @@ func (r *run) recall() error {
 	r.keeper = k
 	k.Recall(note, r.at, head, r.ring)
 	return nil
+}
+
+// start reads where the sink stands.
+func (r *run) start() error {
+	if err := r.Prepare(r.stop); err != nil {
+		return err
+	}
+	name := r.Sink.Name()
+	position, _, err := r.Store.Cursor(r.stop, name)
+	if err != nil {
+		return fmt.Errorf("reading the cursor of sink %s: %w", name, err)
+	}
+	r.at, r.stored = position, position
+	r.note(func(s *Stats) { s.Position = position })
+	return r.recall()
 }
 
 // grace returns the context of the work itself, which outlives stop by Drain.
