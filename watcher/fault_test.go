@@ -247,6 +247,29 @@ func (r *faulted) received(journal map[string]string, order map[string][]string)
 	return repeated
 }
 
+// TestQuietFleetNotices has nothing to store but the times of good polls: that
+// they cannot be is counted, since nothing else would find out.
+func TestQuietFleetNotices(t *testing.T) {
+	t.Parallel()
+	bubble(t, time.Minute, func(h *watched, _ *lab.Issuer) {
+		time.Sleep(5 * time.Minute) // the baseline, and what the checks of its keys found
+		h.stop()
+		f := &fault{at: 1 << 30}
+		h.store = failingStore{h.db, f}
+		h.start(endpoint("idp", "http://idp.example/jwks", time.Minute))
+		time.Sleep(5 * time.Minute)
+		f.mu.Lock()
+		f.crashed = true
+		f.mu.Unlock()
+		before := h.w.Stats()
+		time.Sleep(21 * time.Minute)
+		if s := h.w.Stats(); s.StoreErrs < 2 || s.StoreErr == nil || before.StoreErrs > 0 || s.Commits != before.Commits {
+			t.Errorf("%+v, and before %+v", s, before)
+		}
+		f.revive()
+	})
+}
+
 func tally(list []string) map[string]int {
 	out := map[string]int{}
 	for _, s := range list {

@@ -100,14 +100,17 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// degradations are the codes of agent.degraded.
+// degradations are codes of agent.degraded that stand here before they are open
+// for the first time.
 func degradations() []string {
 	return []string{"outage", "clock_jump", "state_unwritable", "sink_backlog", "sink_suppressed", "sink_unsafe", "tls_intercepted"}
 }
 
 func (m *Metrics) agent() []family {
 	var events, open, degraded []series
-	for _, code := range degradations() {
+	codes := slices.Concat(degradations(), m.Degraded)
+	slices.Sort(codes)
+	for _, code := range slices.Compact(codes) {
 		degraded = append(degraded, yes(slices.Contains(m.Degraded, code)))
 		degraded[len(degraded)-1].labels = []string{code}
 	}
