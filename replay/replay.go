@@ -80,7 +80,7 @@ func Archive(rows []Row, o Options) Result {
 		out.From, out.To = clock.times[0], clock.times[len(clock.times)-1]
 	}
 	out.Months = float64(out.Endpoints) * out.To.Sub(out.From).Hours() / 24 / month
-	if o.Policy != nil && o.Until.After(out.To) {
+	if o.Policy != nil && out.Endpoints > 0 && o.Until.After(out.To) {
 		out.To = o.Until
 		out.Months = float64(out.Endpoints) * out.To.Sub(out.From).Hours() / 24 / month
 	}

@@ -140,6 +140,10 @@ func counted(r *replay.Result) backtest {
 
 func printBacktest(w io.Writer, r *replay.Result) error {
 	c := counted(r)
+	if c.Endpoints == 0 {
+		_, err := fmt.Fprintln(w, "there is nothing to replay: no key set is stored yet")
+		return err
+	}
 	fmt.Fprintf(w, "%d endpoints, %d days, from %s to %s\n", c.Endpoints, c.Days, r.From.Format("2006-01-02"), r.To.Format("2006-01-02"))
 	fmt.Fprintf(w, "%.2f alerts per 100 endpoints and month: %d events in %d change sets, after the first day of each endpoint\n\n", c.Rate, c.Alerts, c.ChangeSets)
 	counts := map[string]map[event.Severity]int{}
