@@ -157,8 +157,9 @@ func (d *Delta) settings(old, new *Config) {
 		"approvals":          !slices.Equal(old.Approvals.List, new.Approvals.List),
 		"rules":              old.Rules.Set.Digest() != new.Rules.Set.Digest(),
 	}, map[string]bool{
-		"state.path":    old.State.Path != new.State.Path,
-		"observer.name": old.Observer.Name != new.Observer.Name,
+		"state.path":             old.State.Path != new.State.Path,
+		"compromised.blocklists": !slices.Equal(old.Compromised.Blocklists, new.Compromised.Blocklists),
+		"observer.name":          old.Observer.Name != new.Observer.Name,
 	}
 	was, is := webOf(old), webOf(new)
 	later["web"] = (old.Web == nil) != (new.Web == nil)

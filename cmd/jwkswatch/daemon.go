@@ -55,12 +55,16 @@ func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log z
 	if err != nil {
 		return nil, err
 	}
+	lists, err := blocklists(c.Compromised.Blocklists)
+	if err != nil {
+		return nil, err
+	}
 	d := &daemon{
 		db: db, voice: voice, log: log, started: time.Now(), systemd: systemd,
 		post: &couriers{db: db, out: out, instance: c.Observer.Name, log: log, lost: lost(voice)},
 		watcher: &watcher.Watcher{
 			Endpoints: list, Observer: observer(c), Fetch: &fetch.Client{UserAgent: "jwkswatch/" + version()},
-			Store: db, Book: rules.Book(), IDs: ids, Log: log,
+			Store: db, Book: rules.Book(), Blocklists: lists, IDs: ids, Log: log,
 		},
 	}
 	d.watcher.SetRules(c.Rules.Set)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/jwkswatch/jwkswatch/configs"
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/fetch"
+	"github.com/jwkswatch/jwkswatch/keyhealth"
 	"github.com/jwkswatch/jwkswatch/rules"
 	"github.com/jwkswatch/jwkswatch/watcher"
 )
@@ -161,4 +163,21 @@ func expected(e *configs.Endpoint) rules.Expect {
 		Cadence: e.Expect.Cadence, Overlap: e.Expect.Overlap, TokenLifetime: e.Expect.TokenLifetime, MaxKeyAge: e.Expect.MaxKeyAge,
 		KeysMin: e.Expect.Keys.Min, KeysMax: e.Expect.Keys.Max, Algs: e.Expect.Algs, Thumbprints: e.Expect.Thumbprints, NoLearning: e.Learn == "off",
 	}
+}
+
+// blocklists reads the operator's lists of known keys.
+func blocklists(paths []string) ([]*keyhealth.Blocklist, error) {
+	var out []*keyhealth.Blocklist
+	for _, path := range paths {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("compromised.blocklists: %w", err)
+		}
+		list, err := keyhealth.ParseBlocklist(filepath.Base(path), b)
+		if err != nil {
+			return nil, fmt.Errorf("compromised.blocklists: %w", err)
+		}
+		out = append(out, list)
+	}
+	return out, nil
 }
