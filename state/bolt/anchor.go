@@ -163,9 +163,8 @@ func (db *DB) Standing(ctx context.Context, stream string) (a Anchor, err error)
 		if l.first > l.last {
 			return nil
 		}
-		p, err := readPlace(tx, l.last)
-		a.At, a.Entry = p.At, entryAt(tx, l.last)
-		return err
+		a.Entry, a.At = entryAt(tx, l.last)
+		return nil
 	})
 	if err != nil {
 		return Anchor{}, fmt.Errorf("reading where the state stands: %w", err)
@@ -173,14 +172,15 @@ func (db *DB) Standing(ctx context.Context, stream string) (a Anchor, err error)
 	return a, nil
 }
 
-// entryAt returns the digest of what stands at a position, "" when it was
-// dropped or thinned.
-func entryAt(tx *bbolt.Tx, position uint64) string {
-	value := tx.Bucket([]byte(bucketJournal)).Get(number(position))
-	if len(value) < sealSize || value[0] != valueVersion {
-		return ""
+// entryAt returns the digest and the time of an entry, "" when it was dropped or
+// thinned, or is damaged: whoever needs it will be told so.
+func entryAt(tx *bbolt.Tx, position uint64) (digest string, at time.Time) {
+	p, err := readPlace(tx, position)
+	if err != nil || p.mark {
+		return "", p.At
 	}
-	return hex.EncodeToString(value[1:sealSize])
+	value := tx.Bucket([]byte(bucketJournal)).Get(number(position))
+	return hex.EncodeToString(value[1:sealSize]), p.At
 }
 
 // holds compares a state with its anchor and returns why it is not the state
@@ -200,7 +200,7 @@ func (a *Anchor) holds(ctx context.Context, db *DB, is Anchor) (reason string, e
 		return "", nil
 	}
 	err = db.read(ctx, func(tx *bbolt.Tx) error {
-		if has := entryAt(tx, a.Position); has != "" && has != a.Entry {
+		if has, _ := entryAt(tx, a.Position); has != "" && has != a.Entry {
 			reason = ReasonForeign // a copy that was used elsewhere
 		}
 		return nil

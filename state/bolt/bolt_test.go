@@ -32,6 +32,10 @@ func TestMain(m *testing.M) {
 		childCommit(os.Args[1])
 	case "damage":
 		childDamage()
+	case "recover":
+		childRecover(os.Args[1])
+	case "mutate":
+		childMutate()
 	case "thin":
 		childThin(os.Args[1])
 	case "full":

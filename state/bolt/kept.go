@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -85,6 +86,9 @@ func (db *DB) keep(ctx context.Context, o KeepOptions) (string, error) {
 	if err := dropParts(dir, filepath.Base(o.StatePath)+keptMark); err != nil {
 		return "", err
 	}
+	if err := db.roomFor(dir); err != nil {
+		return "", err
+	}
 	path := filepath.Join(dir, name)
 	err := replaceFile(path, func(f *os.File) error {
 		if err := errors.Join(db.Backup(ctx, f), f.Sync()); err != nil {
@@ -115,6 +119,20 @@ func (db *DB) keep(ctx context.Context, o KeepOptions) (string, error) {
 		left--
 	}
 	return path, nil
+}
+
+// roomFor refuses a backup that could fill the disk: the state must go on
+// growing. It wants room for two copies.
+func (db *DB) roomFor(dir string) error {
+	size, err := db.Size()
+	if err != nil {
+		return err
+	}
+	free, err := freeRoom(dir)
+	if err != nil || free >= 2*uint64(size) {
+		return nil // what cannot be known is tried
+	}
+	return fmt.Errorf("%s has %d octets free, and must have twice the %d of the state: %w", dir, free, size, syscall.ENOSPC)
 }
 
 // dropParts removes what an earlier run left half written.

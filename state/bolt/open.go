@@ -42,7 +42,7 @@ func open(ctx context.Context, o Options) (_ *DB, err error) {
 			return nil, fmt.Errorf("creating it: %w", err)
 		}
 	}
-	f, err := os.OpenFile(o.Path, os.O_RDWR, 0)
+	f, err := openLocked(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -51,10 +51,29 @@ func open(ctx context.Context, o Options) (_ *DB, err error) {
 			_ = f.Close() // gives up the lock; bbolt may have closed it already
 		}
 	}()
-	if err := lock(ctx, f, o.Timeout, tryLock); err != nil {
-		return nil, err
-	}
 	return openFile(f, func() (*bbolt.DB, error) { return openBolt(o.Path, f) })
+}
+
+// openLocked opens the file and locks it. While it waited, a recovery or a
+// restore may have put another file in its place, and the lock is then that of a
+// file which nobody calls the state any more.
+func openLocked(ctx context.Context, o Options) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(o.Path, os.O_RDWR, 0)
+		if err != nil {
+			return nil, err
+		}
+		named := false
+		if err = lock(ctx, f, o.Timeout, tryLock); err == nil {
+			named, err = stillNamed(f, o.Path)
+		}
+		if named {
+			return f, nil
+		}
+		if err = errors.Join(err, f.Close()); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // openFile looks at a file before bbolt does and reads what it holds.

@@ -128,16 +128,19 @@ func (r *recovery) first(ctx context.Context) (*DB, error) {
 	if err != nil {
 		return nil, errors.Unwrap(err)
 	}
-	if err := r.keep(ctx, db, nil); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
+	r.keep(ctx, db, nil)
 	return db, nil
 }
 
-// keep begins to keep the anchor of a state that is in order.
-func (r *recovery) keep(ctx context.Context, db *DB, loss *Loss) error {
-	r.keeper = &Keeper{db: db, path: r.o.Path, stream: r.o.Stream, Notes: r.notes, loss: loss}
-	return r.keeper.Write(ctx)
+// keep begins to keep the anchor of a state that is in order. A disk that is
+// full now is no reason not to watch: the anchor is tried again, and the old one
+// holds until then.
+func (r *recovery) keep(ctx context.Context, db *DB, loss *Loss) {
+	r.keeper = &Keeper{db: db, path: r.o.Path, stream: r.o.Stream, loss: loss}
+	if err := r.keeper.Write(ctx); err != nil {
+		r.note("the anchor of the state is not written: %s", clip(err.Error()))
+	}
+	r.keeper.Notes = r.notes
 }
 
 // compare holds the state against its anchor. It returns false when it had to be
@@ -151,21 +154,25 @@ func (r *recovery) compare(ctx context.Context, db *DB) (bool, error) {
 		if !r.blind && is.Position > 0 {
 			r.note("there is no anchor beside the state: it is taken as it is, and whether it is the newest cannot be known")
 		}
-		return true, r.keep(ctx, db, nil)
+		r.keep(ctx, db, nil)
+		return true, nil
 	}
 	reason, err := r.anchor.holds(ctx, db, is)
 	if err != nil {
 		return false, err
 	}
-	switch loss := r.anchor.Loss; {
-	case reason == ReasonOlder:
+	switch reason {
+	case "":
+		loss := r.anchor.Loss
+		if loss != nil && loss.Epoch != is.Epoch {
+			loss = nil // the state came back before it was replaced
+		}
+		r.keep(ctx, db, loss)
+		return true, nil
+	case ReasonOlder:
 		return true, r.rewind(ctx, db, is)
-	case reason != "":
-		return false, r.replace(ctx, Loss{Reason: reason, Found: is.Point}, true)
-	case loss != nil && loss.Epoch == is.Epoch:
-		return true, r.keep(ctx, db, loss)
 	}
-	return true, r.keep(ctx, db, nil) // the state came back before it was replaced
+	return false, r.replace(ctx, Loss{Reason: reason, Found: is.Point}, true)
 }
 
 // rewind goes on with an older copy of this state. The anchor is first: a crash
@@ -180,7 +187,8 @@ func (r *recovery) rewind(ctx context.Context, db *DB, is Anchor) error {
 	if err := db.renewEpoch(ctx, loss.Epoch); err != nil {
 		return err
 	}
-	return r.keep(ctx, db, &loss)
+	r.keep(ctx, db, &loss)
+	return nil
 }
 
 // giveUp replaces a damaged state. Its lock is held meanwhile, and it must still

@@ -47,6 +47,9 @@ func restore(ctx context.Context, o RecoverOptions, from string) (Restored, erro
 		if err := lock(ctx, held, timeoutOf(o.Timeout), tryLock); err != nil {
 			return Restored{}, err
 		}
+		if named, err := stillNamed(held, o.Path); err != nil || !named {
+			return Restored{}, errors.Join(err, errors.New("another process has replaced it meanwhile"))
+		}
 		if same, err := sameFile(o.Path, from); err != nil || same {
 			return Restored{}, errors.Join(err, errors.New("that is the state itself"))
 		}
