@@ -47,15 +47,15 @@ func TestBlocklistOfTheOperator(t *testing.T) {
 	put(config, fmt.Appendf(nil, "state: { path: %s/state.db }\npoll: { interval: 1s }\nendpoints: [{ name: idp, jwks_uri: %q, allow_private: true }]\ncompromised: { blocklists: [known.dat] }\n", dir, url))
 	d := startDaemon(t, config)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		var told string
+		var told strings.Builder
 		for _, e := range d.printed(t) {
-			told += fmt.Sprint(e.Data.Event.Severity, " ", e.Data.Event.Type, " ", e.Data.Details, "\n")
+			told.WriteString(fmt.Sprint(e.Data.Event.Severity, " ", e.Data.Event.Type, " ", e.Data.Details, "\n"))
 		}
-		if strings.Contains(told, "critical key.compromised") {
+		if strings.Contains(told.String(), "critical key.compromised") {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("told %s\n%s", told, d.errs)
+			t.Fatalf("told %s\n%s", told.String(), d.errs)
 		}
 	}
 	d.stop(t)
