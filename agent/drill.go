@@ -86,3 +86,21 @@ func (v *Voice) Drill(ctx context.Context, at time.Time, endpoint, scenario stri
 	err = v.say(ctx, at, func(*memory) ([]word, bool) { return []word{w}, true })
 	return w.drill.id, err
 }
+
+// Drilled says what became of a drill.
+func (v *Voice) Drilled(ctx context.Context, at time.Time, d event.DrillDetails) error {
+	var missed []string
+	for _, s := range d.Sinks {
+		if s.Outcome != "delivered" {
+			missed = append(missed, s.Name)
+		}
+	}
+	w := word{typ: event.DrillPassed, severity: event.SeverityInformational, verdict: event.Informational, details: d}
+	text := fmt.Sprintf("a drill of %s (%s) arrived at %d of %s", d.Endpoint, d.Scenario, len(d.Sinks)-len(missed), plural(len(d.Sinks), "sink"))
+	if missed != nil {
+		w.typ, w.severity, w.verdict = event.DrillFailed, event.SeverityHigh, event.Unexpected
+		text += ": an alert would not have arrived at " + strings.Join(missed, ", ")
+	}
+	w.message = short(text)
+	return v.say(ctx, at, func(*memory) ([]word, bool) { return []word{w}, true })
+}

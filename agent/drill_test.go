@@ -66,6 +66,17 @@ func TestDrills(t *testing.T) {
 		if _, err := s.voice.Drill(t.Context(), time.Now(), "corp-idp", "nonsense"); err == nil {
 			t.Error("a drill that is none is said")
 		}
+		before := len(s.events())
+		for _, outcome := range []string{"delivered", "pending"} {
+			d := event.DrillDetails{Drill: "jw1-x", Scenario: "key-mutated", Endpoint: "corp-idp", Sinks: []event.DrillOutcome{{Name: "siem", Outcome: outcome}}}
+			if err := s.voice.Drilled(t.Context(), time.Now(), d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if told := s.events()[before:]; len(told) != 2 || told[0].Data.Event.Type != event.DrillPassed || told[1].Data.Event.Type != event.DrillFailed ||
+			told[1].Data.Event.Severity != event.SeverityHigh || !strings.Contains(told[1].Data.Event.Message, "siem") || told[1].Data.Event.Drill {
+			t.Errorf("outcomes: %+v", told)
+		}
 		if len(s.voice.Open()) > 0 {
 			t.Error("a drill opens a condition")
 		}

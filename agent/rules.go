@@ -37,6 +37,10 @@ func ruleOf(w *word) event.Rule {
 		r.Title, r.Severity = "A configuration was refused", event.SeverityMedium
 	case "agent-degraded":
 		r.Title, r.Severity = "The agent itself is in trouble", event.SeverityHigh
+	case "drill-passed":
+		r.Title, r.Severity = "A drill arrived at every sink", event.SeverityInformational
+	case "drill-failed":
+		r.Title, r.Severity = "A drill did not arrive at every sink", event.SeverityHigh
 	case "agent-checkpoint":
 		r.Title, r.Severity = "The heads of all streams are signed", event.SeverityInformational
 	case "approval-granted":

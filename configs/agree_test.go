@@ -36,7 +36,8 @@ func (m *maker) document() string {
 }
 
 func (m *maker) value(f *field) string {
-	if m.chance(1) {
+	// Whether a file is there is the loader's alone to say.
+	if m.chance(1) && !strings.HasSuffix(f.key, "_file") {
 		return m.one("null", "[]", "{}", "[a]", "{a: b}", "12", `""`, "true")
 	}
 	switch {
@@ -217,7 +218,10 @@ func pool(f *field) (good, bad []string) {
 		return []string{"64KiB", "100MiB", "64GiB"}, []string{"63KiB", "65GiB", "1", ""}
 	case "keep":
 		return []string{"1", "10", "1000"}, []string{"0", "1001", "many", ""}
-	case "every":
+	case "every": // of drills a minute would do: what both take, and neither
+		if f.def == "off" {
+			return []string{"off", "1m", "24h"}, []string{"on", "59s", "0s", ""}
+		}
 		return []string{"off", "1h", "24h", "90m"}, []string{"on", "false", "59m", "0s", "1"}
 	case "heartbeat":
 		return []string{"off", "1s", "1000ms"}, []string{"on", "false", "999ms", "0s", "0"}

@@ -232,6 +232,13 @@ func (w *Web) fields(d *decoder) []field {
 	}
 }
 
+func (r *Drill) fields() []field {
+	return []field{
+		{key: "every", def: "off", doc: "Time between two drills, at least 1m, or `off`.", one: durationOrOff(&r.Every, time.Minute)},
+		{key: "scenario", def: "key-mutated", doc: "What they are about.", one: choiceOf(&r.Scenario, []string{"key-added", "key-mutated", "key-private", "set-emptied", "set-replaced"})},
+	}
+}
+
 func (o *Observer) fields() []field {
 	return []field{
 		{key: "name", def: "jwkswatch", doc: "The agent's name, unique among your agents.", one: nameOf(&o.Name)},

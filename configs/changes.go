@@ -151,6 +151,7 @@ func (d *Delta) settings(old, new *Config) {
 		"state.retain":       old.State.Retain != new.State.Retain,
 		"state.backup":       old.State.Backup != new.State.Backup,
 		"observer.vantage":   old.Observer.Vantage != new.Observer.Vantage,
+		"drill":              old.Drill != new.Drill,
 		"observer.heartbeat": old.Observer.Heartbeat != new.Observer.Heartbeat,
 		"compromised":        !slices.Equal(old.Compromised.Thumbprints, new.Compromised.Thumbprints),
 		"windows":            windowsChanged(old.Windows, new.Windows),
@@ -180,6 +181,9 @@ func (d *Delta) settings(old, new *Config) {
 	}
 	d.widened(old.Windows, new.Windows)
 	d.lowers(old.Rules.Set, new.Rules.Set)
+	if before, after := old.Drill.Every, new.Drill.Every; before > 0 && (after == 0 || after > before) {
+		d.shrinks("drills are sent less often")
+	}
 	switch before, after := old.Observer.Heartbeat, new.Observer.Heartbeat; {
 	case before > 0 && after == 0:
 		d.shrinks("observer.heartbeat is turned off")

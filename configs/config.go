@@ -38,6 +38,7 @@ type Config struct {
 	// Compromised are keys that must never be trusted again.
 	Compromised Compromised
 	Observer    Observer
+	Drill       Drill
 
 	// Digest is SHA-256 over Effective, so it does not depend on comments, on
 	// the order of endpoints, sinks and included files or on the value of any
@@ -185,6 +186,12 @@ type TLS struct {
 	CertFile       string
 	KeyFile        string
 	HandshakeFirst bool // TLS before the server's first word
+}
+
+// Drill says how often a test event is sent.
+type Drill struct {
+	Every    time.Duration // at least a minute; 0 for never
+	Scenario string
 }
 
 // Observer says in each event who saw it.

@@ -323,6 +323,20 @@ type (
 		First  *string `json:"first"`  // its id
 		Last   *string `json:"last"`
 	}
+	// DrillDetails belongs to drill.passed and drill.failed.
+	DrillDetails struct {
+		Drill     string         `json:"drill"` // id of the event that was sent
+		Scenario  string         `json:"scenario"`
+		Endpoint  string         `json:"endpoint"`
+		Scheduled bool           `json:"scheduled"`
+		Sinks     []DrillOutcome `json:"sinks"`
+	}
+	// DrillOutcome is one sink: delivered, parked or pending.
+	DrillOutcome struct {
+		Name      string `json:"name"`
+		Outcome   string `json:"outcome"`
+		LatencyMS *int64 `json:"latency_ms"` // null unless delivered
+	}
 	// AgentCheckpointDetails belongs to agent.checkpoint: a signature over the heads
 	// of all streams. With many streams there are several parts.
 	AgentCheckpointDetails struct {
@@ -458,6 +472,8 @@ func NewDetails(t Type) any {
 		return new(AgentEventsLostDetails)
 	case AgentCheckpoint:
 		return new(AgentCheckpointDetails)
+	case DrillPassed, DrillFailed:
+		return new(DrillDetails)
 	case AgentStateLost, AgentStateRestored:
 		return new(AgentStateDetails)
 	}

@@ -191,8 +191,9 @@ func TestNewDetails(t *testing.T) {
 		if d == nil || d.Kind() != reflect.Pointer {
 			t.Errorf("%s has details %v", typ, d)
 		}
-		// Four moments of one thing, and two ends of another.
-		shared := d == reflect.TypeFor[*event.ApprovalDetails]() || d == reflect.TypeFor[*event.AgentStateDetails]()
+		// Four moments of one thing, and two ends of others.
+		shared := d == reflect.TypeFor[*event.ApprovalDetails]() || d == reflect.TypeFor[*event.AgentStateDetails]() ||
+			d == reflect.TypeFor[*event.DrillDetails]()
 		if other, ok := seen[d]; ok && !shared {
 			t.Errorf("%s and %s share %v", typ, other, d)
 		}

@@ -20,6 +20,9 @@ func agentSamples(add func(string, event.Event)) {
 	add(string(event.AgentGap), agentGap())
 	add(string(event.AgentEventsLost), agentEventsLost())
 	add(string(event.AgentCheckpoint), agentCheckpoint())
+	for _, typ := range []event.Type{event.DrillPassed, event.DrillFailed} {
+		add(string(typ), drillEnded(typ))
+	}
 	add(string(event.AgentStateLost), agentStateLost())
 	add(string(event.AgentStateRestored), agentStateRestored())
 }
@@ -192,4 +195,17 @@ func agentStateRestored() event.Event {
 	e.Data.Event.Reasons = []string{"damaged"}
 	e.Data.Standards.Attack = []string{"T1070", "T1562"}
 	return e
+}
+
+func drillEnded(typ event.Type) event.Event {
+	d := event.DrillDetails{
+		Drill: "jw1-aaaaaaaaaaaaaaaaaaaaaaaaaa", Scenario: "key-mutated", Endpoint: "corp-idp",
+		Sinks: []event.DrillOutcome{{Name: "stdout", Outcome: "delivered", LatencyMS: new(int64(2))}},
+	}
+	if typ == event.DrillPassed {
+		return said(typ, event.SeverityInformational, event.Informational, "a drill of corp-idp (key-mutated) arrived at 1 of 1 sink", d)
+	}
+	d.Scheduled = true
+	d.Sinks = append(d.Sinks, event.DrillOutcome{Name: "siem", Outcome: "pending"})
+	return said(typ, event.SeverityHigh, event.Unexpected, "a drill of corp-idp (key-mutated) arrived at 1 of 2 sinks: an alert would not have arrived at siem", d)
 }

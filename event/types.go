@@ -88,6 +88,8 @@ const (
 	AgentGap           Type = "agent.gap"
 	AgentEventsLost    Type = "agent.events_lost"
 	AgentCheckpoint    Type = "agent.checkpoint"
+	DrillPassed        Type = "drill.passed"
+	DrillFailed        Type = "drill.failed"
 	AgentStateLost     Type = "agent.state_lost"
 	AgentStateRestored Type = "agent.state_restored"
 )
@@ -108,7 +110,7 @@ func Types() []Type {
 		EndpointTLSInvalid, EndpointCachePolicy, EndpointContentType, EndpointNoisy,
 		DiscoveryMoved, DiscoveryIssuerMismatch, DiscoveryWeakened, DiscoveryEndpointMoved,
 		AgentStarted, AgentStopped, AgentHeartbeat, AgentConfigChanged, AgentDegraded, AgentGap,
-		AgentEventsLost, AgentStateLost, AgentStateRestored, AgentCheckpoint,
+		AgentEventsLost, AgentStateLost, AgentStateRestored, AgentCheckpoint, DrillPassed, DrillFailed,
 		ApprovalGranted, ApprovalRevoked, ApprovalExpired, ApprovalUsed,
 	}
 }

@@ -92,7 +92,9 @@ func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log z
 	d.notary = &agent.Notary{Voice: voice, Key: key, Heads: d.chains}
 	d.control = &control.Server{
 		Path: c.State.Socket(), Answers: &query.State{Source: db, Live: d.live},
-		Reload: d.exchange.reload, Backup: db.Backup, Replay: d.replay, Approve: d.exchange.approve, Revoke: d.exchange.revoke, Approvals: d.approvals, Drill: d.drill, Healthy: d.healthy, Log: log,
+		Reload: d.exchange.reload, Backup: db.Backup, Replay: d.replay, Approve: d.exchange.approve, Revoke: d.exchange.revoke, Approvals: d.approvals, Drill: func(ctx context.Context, endpoint, scenario string, timeout time.Duration) (control.DrillResult, error) {
+			return d.drill(ctx, endpoint, scenario, timeout, false)
+		}, Healthy: d.healthy, Log: log,
 	}
 	if w := c.Web; w != nil {
 		d.web = &web.Server{
@@ -145,6 +147,7 @@ func (d *daemon) run(ctx context.Context) error {
 	defer signed()
 	watching.Go(func() { d.notary.Run(signing) })
 	watching.Go(func() { d.prune(ctx) })
+	watching.Go(func() { d.drills(ctx) })
 	watching.Go(func() { giveUp(d.db.Broken(ctx)) })
 	watching.Go(func() { d.backups(ctx) })
 	watching.Go(func() { d.systemd.watch(ctx, d.turns, d.log) })

@@ -93,7 +93,7 @@ func printDrill(w io.Writer, r *control.DrillResult) error {
 }
 
 // drill sends a test event and waits for the sinks.
-func (d *daemon) drill(ctx context.Context, endpoint, scenario string, timeout time.Duration) (control.DrillResult, error) {
+func (d *daemon) drill(ctx context.Context, endpoint, scenario string, timeout time.Duration, scheduled bool) (control.DrillResult, error) {
 	c := d.exchange.current()
 	name, ok := agent.Scenario(scenario)
 	switch {
@@ -125,7 +125,36 @@ func (d *daemon) drill(ctx context.Context, endpoint, scenario string, timeout t
 	for _, m := range list {
 		r.Sinks = append(r.Sinks, arrived(ctx, m, entry.Position, stored, parked[m.config.Name]))
 	}
-	return r, nil
+	out := event.DrillDetails{Drill: id, Scenario: name, Endpoint: endpoint, Scheduled: scheduled, Sinks: []event.DrillOutcome{}}
+	for _, s := range r.Sinks {
+		out.Sinks = append(out.Sinks, event.DrillOutcome{Name: s.Name, Outcome: s.Outcome, LatencyMS: s.LatencyMS})
+	}
+	return r, d.voice.Drilled(context.WithoutCancel(ctx), time.Now(), out)
+}
+
+// drills sends a drill as often as the configuration says, each time in the name of
+// the next endpoint.
+func (d *daemon) drills(ctx context.Context) {
+	last, turn := time.Now(), 0
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		c := d.exchange.current()
+		if c.Drill.Every == 0 || time.Since(last) < c.Drill.Every {
+			continue
+		}
+		last = time.Now()
+		name := c.Endpoints[turn%len(c.Endpoints)].Name
+		turn++
+		if _, err := d.drill(ctx, name, c.Drill.Scenario, drillTakes, true); err != nil && ctx.Err() == nil {
+			d.log.Error().Err(err).Msg("a drill could not be sent")
+		}
+	}
 }
 
 // arrived waits until a sink is beyond a position. All of them work meanwhile, so
