@@ -29,9 +29,19 @@ import (
 const roleEnv = "JWKSWATCH_TEST_ROLE"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(roleEnv) == "nats-server" {
+	switch os.Getenv(roleEnv) {
+	case "nats-server":
 		natsMain()
 		return
+	case "fault":
+		faultMain()
+	case "killed":
+		p, err := os.FindProcess(os.Getpid())
+		if err == nil {
+			err = p.Kill()
+		}
+		fmt.Fprintln(os.Stderr, err)
+		time.Sleep(time.Minute)
 	}
 	if len(os.Args) > 1 && os.Args[1] == checkCommand {
 		main() // a command that runs in this process has asked itself to check a state

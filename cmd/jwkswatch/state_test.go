@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -320,5 +322,46 @@ func (l lived) testBackup(t *testing.T) {
 	out, err := exec.Command(built(t), "migrate", "--dry-run", "--state", left[2], "-o", "json").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), `"from":1,"to":1`) || !strings.Contains(string(out), `"damaged":0`) {
 		t.Errorf("%v %s", err, out)
+	}
+}
+
+// TestOldFormat holds that a state which an earlier version has written goes on:
+// it is verified, needs no migration, and a daemon takes it as it is.
+func TestOldFormat(t *testing.T) {
+	t.Parallel()
+	packed, err := os.Open("../../state/bolt/testdata/v1.db.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packed.Close()
+	z, err := gzip.NewReader(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer := &lab.Issuer{}
+	issuer.Publish(lab.NewEC("a", "P-256"))
+	url, stop, err := issuer.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	dir := t.TempDir()
+	path := write(t, dir, "state.db", string(old))
+	for _, words := range [][]string{{"--dry-run"}, {}, {"-o", "json"}} {
+		out, err := exec.Command(built(t), append([]string{"migrate", "--state", path}, words...)...).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "format 1, which") && !strings.Contains(string(out), `"from":1,"to":1`) {
+			t.Errorf("%q: %v %s", words, err, out)
+		}
+	}
+	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, old) {
+		t.Errorf("migrate has changed the file (%v)", err)
+	}
+	d := watched(t, dir, url, "baseline.established")
+	if told := lossTold(d.printed(t)); told != "" || !strings.Contains(d.errs.String(), "no anchor beside the state") {
+		t.Errorf("told %q\n%s", told, d.errs)
 	}
 }

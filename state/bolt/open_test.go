@@ -40,6 +40,10 @@ func TestFormatVersion(t *testing.T) {
 			key := []byte(metaFormat)
 			return tx.Bucket([]byte(bucketMeta)).Put(key, seal(bucketMeta, key, binary.BigEndian.AppendUint32(nil, version)))
 		})
+		// Nor does a daemon give such a state up: it belongs to another version.
+		if _, _, err := Recover(t.Context(), RecoverOptions{Path: path}); !errors.Is(err, ErrFormat) {
+			t.Errorf("format %d: recovering it gives %v", version, err)
+		}
 		_, err := Open(t.Context(), Options{Path: path})
 		if !errors.Is(err, ErrFormat) || errors.Is(err, state.ErrCorrupt) || !strings.Contains(err.Error(), hint) ||
 			!strings.Contains(err.Error(), fmt.Sprintf("format %d,", version)) || !strings.Contains(err.Error(), "formats 1 and 2:") {
