@@ -4,15 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/event"
@@ -24,9 +19,10 @@ import (
 // (RFC 6587) with octet counting, or as one datagram (RFC 5426).
 //
 // Syslog knows no acknowledgement: an event counts as delivered when the system has
-// taken it. When a connection breaks, what was written in the seconds before is
-// written again over the next one, so that a restart of the receiver shows an event
-// twice rather than not at all; receivers tell them apart by the id.
+// taken it, over a connection that the receiver has kept. When a connection breaks,
+// what was written not long before is written again over the next one, so that a
+// restart of the receiver shows an event twice rather than not at all; receivers
+// tell them apart by the id.
 type Syslog struct {
 	Sink     string // name of the cursor
 	Network  string // tls, tcp or udp
@@ -38,33 +34,20 @@ type Syslog struct {
 	// TLS makes the settings of a connection: files behind it may be rotated.
 	TLS     func() (*tls.Config, error)
 	Timeout time.Duration // of a connection and of a write; 0 means 10 s
+	// Settle is how long a receiver must keep a new connection before anything that
+	// went over it counts; 0 means 500 ms. Over TLS 1.3 a client that is refused
+	// learns it only after it has written, and a receiver that expected TLS closes
+	// after the first octets.
+	Settle time.Duration
 
 	// Only Send and Close touch these.
-	conn *syslogConn
-	last []written // over a connection, not long ago
+	conn  *syslogConn
+	last  []written // over a connection, not long ago
+	ended time.Time // when the connection broke that last went over; zero while one holds
 }
-
-// written are the frames of one batch.
-type written struct {
-	at     time.Time
-	frames [][]byte
-}
-
-// What is kept to be written again: a receiver that goes away is noticed within
-// seconds.
-const (
-	againFor    = 10 * time.Second
-	againFrames = 1024
-)
 
 // maxDatagram is what fits into one, over IPv4 and IPv6.
 const maxDatagram = 65_000
-
-// syslogConn is a connection that notices its end without being written to.
-type syslogConn struct {
-	net.Conn
-	dead atomic.Bool
-}
 
 // Name implements Sink.
 func (s *Syslog) Name() string { return s.Sink }
@@ -88,135 +71,38 @@ func (s *Syslog) timeout() time.Duration {
 
 // Send implements Sink.
 func (s *Syslog) Send(ctx context.Context, batch []state.Entry) (int, error) {
-	if len(batch) == 0 {
-		return 0, nil
+	frames, refused := s.frames(batch)
+	if len(frames) == 0 {
+		return 0, refused
 	}
 	if err := s.connect(ctx); err != nil {
 		return 0, err
 	}
-	var frames [][]byte
-	var refused error
+	sent, err := s.write(ctx, frames)
+	if err != nil {
+		s.broke(time.Now())
+		_ = s.Close() // it is broken already
+		return sent, fmt.Errorf("writing to %s: %w", s.Address, err)
+	}
+	return sent, refused
+}
+
+// frames are the events as they go out, up to the first that cannot.
+func (s *Syslog) frames(batch []state.Entry) (frames [][]byte, refused error) {
 	for i := range batch {
 		m, err := s.message(&batch[i])
 		if err == nil && s.Network == "udp" && len(m) > maxDatagram {
 			err = fmt.Errorf("%w: %d octets do not fit into a datagram; use tcp:// or tls://", ErrRejected, len(m))
 		}
 		if err != nil {
-			refused = err
-			break
+			return frames, err
 		}
 		if s.Network != "udp" {
 			m = append([]byte(strconv.Itoa(len(m))+" "), m...)
 		}
 		frames = append(frames, m)
 	}
-	conn := s.conn
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetWriteDeadline(time.Now()) })
-	defer stop()
-	sent, err := s.write(frames)
-	if err != nil {
-		return sent, errors.Join(fmt.Errorf("writing to %s: %w", s.Address, err), s.Close())
-	}
-	return sent, refused
-}
-
-// write sends the frames: datagrams one by one, over a connection as one piece,
-// whose part before an error says nothing of what arrived.
-func (s *Syslog) write(frames [][]byte) (sent int, err error) {
-	if len(frames) == 0 {
-		return 0, nil
-	}
-	if err := s.conn.SetWriteDeadline(time.Now().Add(s.timeout())); err != nil {
-		return 0, err
-	}
-	if s.Network == "udp" {
-		for i, f := range frames {
-			if _, err := s.conn.Write(f); err != nil {
-				return i, err
-			}
-		}
-		return len(frames), nil
-	}
-	if _, err := s.conn.Write(bytes.Join(frames, nil)); err != nil {
-		return 0, err
-	}
-	s.remember(frames)
-	return len(frames), nil
-}
-
-// remember keeps the frames for a while.
-func (s *Syslog) remember(frames [][]byte) {
-	now, kept := time.Now(), len(frames)
-	i := len(s.last)
-	for i > 0 && now.Sub(s.last[i-1].at) <= againFor && kept+len(s.last[i-1].frames) <= againFrames {
-		i--
-		kept += len(s.last[i].frames)
-	}
-	s.last = append(slices.Clone(s.last[i:]), written{now, frames})
-}
-
-// connect makes sure of a connection that lives. Over a new one goes first what was
-// written last over the one before.
-func (s *Syslog) connect(ctx context.Context) error {
-	if s.conn != nil && s.conn.dead.Load() {
-		_ = s.Close() // the peer has closed it already
-	}
-	if s.conn != nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout())
-	defer cancel()
-	network := s.Network
-	if network == "tls" {
-		network = "tcp"
-	}
-	conn, err := (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext(ctx, network, s.Address)
-	if err != nil {
-		return fmt.Errorf("connecting to %s: %w", s.Address, err)
-	}
-	if s.Network == "tls" {
-		if conn, err = s.secured(ctx, conn); err != nil {
-			return err
-		}
-	}
-	s.conn = &syslogConn{Conn: conn}
-	if s.Network == "udp" {
-		return nil
-	}
-	go func(c *syslogConn) {
-		// A receiver says nothing; that it has gone is all there is to read.
-		_, _ = io.Copy(io.Discard, c.Conn)
-		c.dead.Store(true)
-	}(s.conn)
-	var again [][]byte
-	for _, w := range s.last {
-		again = append(again, w.frames...)
-	}
-	if s.last = nil; again != nil {
-		if _, err := s.write(again); err != nil {
-			s.last = []written{{time.Now(), again}}
-			return errors.Join(fmt.Errorf("writing to %s: %w", s.Address, err), s.Close())
-		}
-	}
-	return nil
-}
-
-func (s *Syslog) secured(ctx context.Context, conn net.Conn) (net.Conn, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.TLS != nil {
-		var err error
-		if c, err = s.TLS(); err != nil {
-			return nil, errors.Join(fmt.Errorf("%w: %w", ErrMisconfigured, err), conn.Close())
-		}
-	}
-	if c.ServerName == "" {
-		c.ServerName, _, _ = net.SplitHostPort(s.Address)
-	}
-	secure := tls.Client(conn, c)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("TLS with %s: %w", s.Address, err), conn.Close())
-	}
-	return secure, nil
+	return frames, nil
 }
 
 // message is the event as one syslog message, without framing. There is no byte

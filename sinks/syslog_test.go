@@ -72,6 +72,7 @@ func (r *receiver) start() {
 }
 
 func (r *receiver) read(c net.Conn) {
+	defer c.Close()
 	in := bufio.NewReader(c)
 	for {
 		count, err := in.ReadString(' ')
@@ -182,7 +183,7 @@ func TestSyslogTCP(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t, nil)
 	j := newJournal(samples(300, 3)...)
-	s := &Syslog{Sink: "collector", Network: "tcp", Address: r.addr, Facility: 16}
+	s := &Syslog{Sink: "collector", Network: "tcp", Address: r.addr, Facility: 16, Settle: 50 * time.Millisecond}
 	defer s.Close()
 	d, stop := deliver(t, j, s, (&ops{}).logger())
 	eventually(t, "the first part has arrived", func() bool { return len(r.ids()) == 300 })
@@ -206,13 +207,13 @@ func TestSyslogTCP(t *testing.T) {
 func TestSyslogLastBatch(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t, nil)
-	s := &Syslog{Sink: "collector", Network: "tcp", Address: r.addr, Facility: 16}
+	s := &Syslog{Sink: "collector", Network: "tcp", Address: r.addr, Facility: 16, Settle: 50 * time.Millisecond}
 	defer s.Close()
 	list := samples(3, 1)
 	sendAll(t, s, list[:2])
 	eventually(t, "they have arrived", func() bool { return len(r.messages()) == 2 })
 	r.stop()
-	eventually(t, "the end is noticed", func() bool { return s.conn.dead.Load() })
+	eventually(t, "the end is noticed", s.conn.dead)
 	r.start()
 	sendAll(t, s, list[2:])
 	eventually(t, "all have arrived", func() bool { return len(r.messages()) == 5 })
@@ -233,7 +234,7 @@ func TestSyslogTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newReceiver(t, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
-	s := &Syslog{Sink: "collector", Network: "tls", Address: r.addr, Facility: 16, TLS: func() (*tls.Config, error) {
+	s := &Syslog{Sink: "collector", Network: "tls", Address: r.addr, Facility: 16, Settle: 50 * time.Millisecond, TLS: func() (*tls.Config, error) {
 		return &tls.Config{RootCAs: authority.Roots(), MinVersion: tls.VersionTLS12}, nil
 	}}
 	defer s.Close()
