@@ -120,7 +120,7 @@ func (s *File) write(lines []byte) error {
 }
 
 // ready opens the file when there is none, or when it is not the one of the name
-// any more, and begins a new one when it is full.
+// any more or somebody else wrote to it, and begins a new one when it is full.
 func (s *File) ready() error {
 	if s.f != nil && (s.reopen.Swap(false) || !s.named()) {
 		if err := s.Close(); err != nil {
@@ -139,14 +139,19 @@ func (s *File) ready() error {
 	return nil
 }
 
-// named reports whether the open file still has the name.
+// named reports whether the open file still has the name, and is as it was left.
 func (s *File) named() bool {
 	ours, err := s.f.Stat()
 	if err != nil {
 		return false
 	}
 	theirs, err := os.Lstat(s.Path)
-	return err == nil && os.SameFile(ours, theirs)
+	if err != nil || !os.SameFile(ours, theirs) {
+		return false
+	}
+	// Somebody else may have cut the file or added to it: then its end is not where
+	// it was.
+	return ours.Size() == s.size
 }
 
 // open opens the file for appending. A link at the name is not followed, and a pipe
@@ -177,6 +182,14 @@ func (s *File) open() error {
 		}
 		s.torn = last[0] != '\n' // a crash left a part of a line: its event comes again
 	}
+	if s.size == 0 {
+		// The name of a new file is on the disk before the first line counts. Where
+		// a folder cannot be synced, as on some file systems, that is all there is.
+		if dir, err := os.Open(filepath.Dir(s.Path)); err == nil {
+			_ = dir.Sync()
+			_ = dir.Close()
+		}
+	}
 	s.f = f
 	return nil
 }
@@ -201,15 +214,5 @@ func (s *File) rotate() error {
 			return fmt.Errorf("rotating %s: %w", s.Path, err)
 		}
 	}
-	if err := s.open(); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(s.Path))
-	if err != nil {
-		return fmt.Errorf("rotating %s: %w", s.Path, err)
-	}
-	// A folder that cannot be synced, as on some file systems, loses a name at
-	// worst in a power failure, and no event.
-	_ = dir.Sync()
-	return dir.Close()
+	return s.open()
 }

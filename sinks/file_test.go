@@ -124,6 +124,38 @@ func TestFileMoved(t *testing.T) {
 	}
 }
 
+// TestFileCut notices that somebody else cut the file, as copytruncate does, or added
+// to it: sizes are right, and no line is appended to another's.
+func TestFileCut(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "events.jsonl")
+	list := samples(7, 1)
+	s := &File{Sink: "archive", Path: path, MaxSize: 4 * int64(len(list[0].JSON)+1), Keep: 1}
+	defer s.Close()
+	sendAll(t, s, list[:3])
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	sendAll(t, s, list[3:6])
+	if _, err := os.Stat(path + ".1"); err == nil {
+		t.Error("the file was rotated by a size that it does not have")
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("half a line of another"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sendAll(t, s, list[6:])
+	if lines := linesOf(t, path); len(lines) != 5 || lines[3] != "half a line of another" || lines[4] != string(list[6].JSON) {
+		t.Errorf("%q", lines)
+	}
+}
+
 // TestFileTorn begins a new line after a line that a crash left torn.
 func TestFileTorn(t *testing.T) {
 	t.Parallel()
