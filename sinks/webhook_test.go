@@ -185,6 +185,45 @@ func TestWebhookDown(t *testing.T) {
 	}
 }
 
+// TestWebhookUnsteady gives up on a receiver that is slow or breaks off, without a
+// word of the URL, and tries again: the receiver tells repetitions by the id.
+func TestWebhookUnsteady(t *testing.T) {
+	t.Parallel()
+	list := samples(4, 2)
+	over := make(chan struct{})
+	h, w := newHook(t, firstSecret, nil)
+	srv := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(out, r)
+		h.mu.Lock()
+		n := h.n
+		h.mu.Unlock()
+		switch n {
+		case 2: // taken, and nothing said in time
+			<-over
+		case 4: // taken, and broken off within the answer
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	defer srv.Close()
+	defer close(over)
+	h.answer = func(n int, w http.ResponseWriter) {
+		if n != 2 && n != 4 {
+			w.WriteHeader(http.StatusOK)
+		}
+	}
+	w.URL, w.Timeout = srv.URL+"/hook?token=canary", 200*time.Millisecond
+	log := &ops{}
+	d, stop := deliver(t, newJournal(list...), w, log.logger())
+	eventually(t, "all is sent", func() bool { return d.Stats().CaughtUp && d.Stats().Sent == 4 })
+	stop()
+	if got := h.got(); !slices.Equal(got, idsOf(list)) || d.Stats().Retries != 2 || h.n != 6 {
+		t.Errorf("%q, %d requests, %+v", got, h.n, d.Stats())
+	}
+	if strings.Contains(log.String(), "canary") || log.count("delivery fails") != 2 {
+		t.Errorf("logged: %s", log)
+	}
+}
+
 // TestWebhookSecrets refuses what is no secret, without showing it.
 func TestWebhookSecrets(t *testing.T) {
 	t.Parallel()

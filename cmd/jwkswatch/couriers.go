@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -225,13 +226,23 @@ func tlsOf(t configs.TLS) (*tls.Config, error) {
 }
 
 // webhookClient asks without a proxy: the environment must not lead events
-// elsewhere.
+// elsewhere. The files of TLS are read for each connection, so that a certificate
+// can be renewed while the agent runs.
 func webhookClient(t configs.TLS) (*http.Client, error) {
-	c, err := tlsOf(t)
-	if err != nil {
+	if _, err := tlsOf(t); err != nil {
 		return nil, err
 	}
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: c, ForceAttemptHTTP2: true, MaxIdleConns: 1, IdleConnTimeout: time.Minute}}, nil
+	return &http.Client{Transport: &http.Transport{
+		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := tlsOf(t)
+			if err != nil {
+				return nil, err
+			}
+			c.NextProtos = []string{"h2", "http/1.1"}
+			return (&tls.Dialer{Config: c}).DialContext(ctx, network, address)
+		},
+		ForceAttemptHTTP2: true, MaxIdleConns: 1, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
+	}}, nil
 }
 
 func natsConfig(s configs.Sink, instance string) sinks.NATSConfig {
