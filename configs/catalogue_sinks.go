@@ -61,6 +61,16 @@ type FileSink struct {
 	Keep    int64
 }
 
+// owns reports whether a path is that of the file or of an older one.
+func (f *FileSink) owns(path string) bool {
+	rest, ok := strings.CutPrefix(path, f.Path)
+	if !ok || rest == "" {
+		return ok
+	}
+	n, err := strconv.Atoi(strings.TrimPrefix(rest, "."))
+	return rest[0] == '.' && err == nil && n >= 1 && int64(n) <= f.Keep
+}
+
 func (f *FileSink) fields(d *decoder) []field {
 	return ofType(TypeFile, []field{
 		{key: "path", required: true, hint: "give the file, such as path: /var/log/jwkswatch/events.jsonl", doc: "The file; its folder must be there, and writable. A link is not followed.", example: "/var/log/jwkswatch/events.jsonl", one: pathOf(&f.Path, d.path)},

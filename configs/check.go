@@ -318,9 +318,17 @@ func (d *decoder) logs(c *Config) {
 }
 
 // writers holds that no file has two writers: lines would be torn, and a rotation of
-// one would take the other's.
+// one would take the other's. A path stands for its rotated files too, and the state
+// for what lies beside it.
 func (d *decoder) writers(c *Config) {
-	first := map[string]string{c.State.Path: "the state", c.State.Socket(): "the socket of the state"}
+	type claim struct {
+		path, who string
+		owns      func(path string) bool
+	}
+	taken := []claim{{c.State.Path, "the state", func(path string) bool {
+		rest, beside := strings.CutPrefix(path, c.State.Path)
+		return beside && (rest == "" || rest[0] == '.')
+	}}}
 	for i, s := range d.sinks {
 		f := c.Sinks[i].File
 		v, ok := s.at["path"]
@@ -328,11 +336,18 @@ func (d *decoder) writers(c *Config) {
 			continue
 		}
 		d.source = s.source
-		if other, taken := first[f.Path]; taken {
-			d.fail(v, false, "path is that of "+other, "give each its own file")
-			continue
+		mine := claim{f.Path, "the sink at " + s.place("path"), f.owns}
+		clash := slices.IndexFunc(taken, func(other claim) bool { return other.owns(mine.path) || mine.owns(other.path) })
+		switch {
+		case clash < 0:
+			taken = append(taken, mine)
+		case taken[clash].path == f.Path:
+			d.fail(v, false, "path is that of "+taken[clash].who, "give each its own file")
+		case clash == 0:
+			d.fail(v, false, "path lies among the files of the state", "write events elsewhere, such as /var/log/jwkswatch/events.jsonl")
+		default:
+			d.fail(v, false, "path and that of "+taken[clash].who+" meet when one of the two is rotated", "give each its own name: PATH.1 to PATH.keep are the older files of PATH")
 		}
-		first[f.Path] = "the sink at " + s.place("path")
 	}
 }
 
