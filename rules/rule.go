@@ -145,11 +145,16 @@ type Failure struct {
 	Host     string           `json:"host,omitempty"` // that was asked
 	Evidence *event.Transport `json:"evidence,omitempty"`
 	// OthersResolve says that the resolver answers for other names.
-	OthersResolve bool      `json:"others_resolve,omitempty"`
-	LeafSPKI      string    `json:"leaf_spki,omitempty"` // hex, of the certificate that was refused
-	LeafIssuer    string    `json:"leaf_issuer,omitempty"`
-	LeafNotAfter  time.Time `json:"leaf_not_after,omitzero"`
-	Redirect      *Redirect `json:"redirect,omitempty"`
+	OthersResolve bool `json:"others_resolve,omitempty"`
+	// Alias is the name that is gone, with the code nxdomain, when Host is an alias
+	// of it; Platform is the domain of the shared hosting platform that answered
+	// with its own certificate.
+	Alias        string    `json:"alias,omitempty"`
+	Platform     string    `json:"platform,omitempty"`
+	LeafSPKI     string    `json:"leaf_spki,omitempty"` // hex, of the certificate that was refused
+	LeafIssuer   string    `json:"leaf_issuer,omitempty"`
+	LeafNotAfter time.Time `json:"leaf_not_after,omitzero"`
+	Redirect     *Redirect `json:"redirect,omitempty"`
 	// Row counts the failures in a row that had the same code, and RowSince is
 	// the time of the first of them.
 	Row      int       `json:"row,omitempty"`

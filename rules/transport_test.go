@@ -160,6 +160,43 @@ func TestNameThatIsGone(t *testing.T) {
 	}
 }
 
+// TestNamesThatAreForTheTaking holds the other ways in which a name may become
+// somebody else's.
+func TestNamesThatAreForTheTaking(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		polls   int
+		failure rules.Failure
+		want    string // code and target
+	}{
+		"an alias of nothing":          {3, rules.Failure{Phase: "resolve", Code: "nxdomain", Alias: "gone.cloud.test", OthersResolve: true}, "alias_nxdomain gone.cloud.test"},
+		"an alias, and no resolver":    {3, rules.Failure{Phase: "resolve", Code: "nxdomain", Alias: "gone.cloud.test"}, ""},
+		"a platform":                   {3, rules.Failure{Phase: "tls", Code: "wrong_name", Platform: "platform.test"}, "provider_default platform.test"},
+		"a platform, seen once":        {1, rules.Failure{Phase: "tls", Code: "wrong_name", Platform: "platform.test"}, ""},
+		"a wrong name of somebody":     {3, rules.Failure{Phase: "tls", Code: "wrong_name"}, ""},
+		"a platform that has expired":  {3, rules.Failure{Phase: "tls", Code: "expired", Platform: "platform.test"}, ""},
+		"text that nobody should show": {3, rules.Failure{Phase: "resolve", Code: "nxdomain", Alias: "a\x1b.test", OthersResolve: true}, "alias_nxdomain a\ufffd.test"},
+	} {
+		s := newSim(t)
+		fails(c.polls, c.failure)(s)
+		got := ""
+		for _, f := range s.openings(event.EndpointDangling) {
+			d := f.Details.(*event.EndpointDanglingDetails)
+			got += d.Code + " " + *d.Target
+			if f.Severity != event.SeverityHigh {
+				t.Errorf("%s: %s", name, f.Severity)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+		polls(doc("A:a"), doc("A:a"))(s)
+		if n := len(s.memory().Conditions); n != 0 {
+			t.Errorf("%s: %d conditions after it is over", name, n)
+		}
+	}
+}
+
 func TestCachePolicy(t *testing.T) {
 	t.Parallel()
 	s := newSim(t)
@@ -180,6 +217,25 @@ func TestCachePolicy(t *testing.T) {
 	// A stale answer without max-age; the other condition closes.
 	shows(func(f *rules.Facts) { f.HasMaxAge, f.MaxAge, f.CacheControl, f.Age = false, 0, "", 0 })(s)
 	s.expect(s.poll(doc("A:a")), "informational endpoint.cache_policy closed")
+}
+
+// TestCachePolicyAndTheOverlap pins what is declared of the overlap from both sides.
+func TestCachePolicyAndTheOverlap(t *testing.T) {
+	t.Parallel()
+	for overlap, want := range map[time.Duration]int{0: 0, time.Hour: 0, time.Hour - time.Second: 1} {
+		s := newSim(t)
+		s.policy.Expect.Overlap = overlap
+		scene(shows(func(f *rules.Facts) { f.HasMaxAge, f.MaxAge = true, time.Hour }), polls(doc("A:a")))(s)
+		list := s.openings(event.EndpointCachePolicy)
+		if len(list) != want {
+			t.Fatalf("overlap %s: %q", overlap, tell(list))
+		}
+		for _, f := range list {
+			if d := f.Details.(*event.EndpointCachePolicyDetails); d.Code != "exceeds_overlap" || f.Severity != event.SeverityMedium {
+				t.Errorf("%s, %+v", f.Severity, d)
+			}
+		}
+	}
 }
 
 func TestContentType(t *testing.T) {
