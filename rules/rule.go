@@ -103,7 +103,8 @@ type Case struct {
 	noise         *event.EndpointNoisyDetails // of what is withheld, to be told
 	noiseSeverity event.Severity
 
-	due *arrears // of a case about time; else nil
+	due       *arrears   // of a case about time; else nil
+	regressed *regressed // the sequence number of the set; else nil
 
 	late   []*history.Condition // that were withheld when they opened
 	closed []*history.Condition
