@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/jwkswatch/jwkswatch/event"
@@ -26,16 +27,16 @@ func TestNamesThatAreForTheTaking(t *testing.T) {
 	} {
 		s := newSim(t)
 		fails(c.polls, c.failure)(s)
-		got := ""
+		var got strings.Builder
 		for _, f := range s.openings(event.EndpointDangling) {
 			d := f.Details.(*event.EndpointDanglingDetails)
-			got += d.Code + " " + *d.Target
+			got.WriteString(d.Code + " " + *d.Target)
 			if f.Severity != event.SeverityHigh {
 				t.Errorf("%s: %s", name, f.Severity)
 			}
 		}
-		if got != c.want {
-			t.Errorf("%s: %q, want %q", name, got, c.want)
+		if got.String() != c.want {
+			t.Errorf("%s: %q, want %q", name, got.String(), c.want)
 		}
 		polls(doc("A:a"), doc("A:a"))(s)
 		if n := len(s.memory().Conditions); n != 0 {

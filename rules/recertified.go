@@ -1,11 +1,17 @@
 package rules
 
 import (
+	"slices"
+
 	"github.com/jwkswatch/jwkswatch/diff"
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/jwks"
 	"github.com/jwkswatch/jwkswatch/keyhealth"
 )
+
+// maxCertified bounds the certificates of one key that are read: an issuer may
+// repeat it without end.
+const maxCertified = 8
 
 func keyCertificateChanged(c *Case) []Finding {
 	return each(c, diff.Recertified, func(ch Change, f *Finding) {
@@ -22,44 +28,52 @@ func keyCertificateChanged(c *Case) []Finding {
 	})
 }
 
-// renamed says which names differ in the first certificate of x5c from the one that
-// was checked before. Where that is not known, nothing does.
+// renamed says which names differ in a certificate that came, the first of its x5c,
+// from the one that was checked before. Where that is not known, as of a key that
+// stood with several, nothing does.
 func (c *Case) renamed(ch Change) (reasons []string) {
 	if c.Before == nil || c.Before.Sightings[ch.ID] == nil {
 		return nil
 	}
+	was := ch.Was.Certs()
 	h := c.Before.Sightings[ch.ID].Health
-	if h == nil || h.Cert == ([32]byte{}) || h.Cert != ch.Was.Key().Cert {
+	if h == nil || len(was) != 1 || h.Cert != was[0] {
 		return nil
 	}
-	now, ok := c.certified(ch)
-	if !ok {
-		return nil
+	differs := func(a, b [8]byte) bool { return a != b && a != [8]byte{} && b != [8]byte{} }
+	for _, now := range c.certified(ch, was[0]) {
+		if differs(h.Issuer, shortSum(now.Issuer)) {
+			reasons = append(reasons, "issuer_changed")
+		}
+		if differs(h.Subject, shortSum(now.Subject)) {
+			reasons = append(reasons, "subject_changed")
+		}
 	}
-	if i := shortSum(now.Issuer); h.Issuer != ([8]byte{}) && i != ([8]byte{}) && i != h.Issuer {
-		reasons = append(reasons, "issuer_changed")
-	}
-	if s := shortSum(now.Subject); h.Subject != ([8]byte{}) && s != ([8]byte{}) && s != h.Subject {
-		reasons = append(reasons, "subject_changed")
-	}
-	return reasons
+	slices.Sort(reasons)
+	return slices.Compact(reasons)
 }
 
-// certified is the certificate that came, from the first answer that shows it.
-func (c *Case) certified(ch Change) (keyhealth.Certificate, bool) {
-	is := func(k *jwks.Key) bool { return k.ID == ch.ID && k.Cert == ch.Material.Key().Cert }
+// certified are the certificates that came, from the first answer that shows any.
+func (c *Case) certified(ch Change, was [32]byte) (out []keyhealth.Certificate) {
 	for _, a := range c.looks {
-		if !a.valid() {
+		if !a.valid() || len(out) > 0 {
 			continue
 		}
-		for i := range a.set.Keys {
+		is := func(k *jwks.Key) bool { return k.ID == ch.ID && k.Cert != was }
+		if !slices.ContainsFunc(a.set.Keys, func(k jwks.Key) bool { return is(&k) }) {
+			continue
+		}
+		for i, p := range a.set.Publics() {
 			if !is(&a.set.Keys[i]) {
 				continue
 			}
-			if p, ok := a.set.Public(i); ok {
-				return keyhealth.CheckCertificate(p)
+			if now, ok := keyhealth.CheckCertificate(p); ok {
+				out = append(out, now)
+			}
+			if len(out) == maxCertified {
+				break
 			}
 		}
 	}
-	return keyhealth.Certificate{}, false
+	return out
 }

@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -41,6 +42,10 @@ func TestCertificateOfAnotherCA(t *testing.T) {
 	}
 	plain := fmt.Appendf(nil, `{"keys":[{"kty":"EC","kid":"a","crv":"P-256","x":"%s","y":"%s"}]}`, b64(point[1:33]), b64(point[33:]))
 	before := certified("CA one", "idp")
+	// two is the key in two entries, each with its certificate.
+	two := func(a, b []byte) []byte {
+		return slices.Concat(a[:len(a)-2], []byte(","), bytes.Replace(b[len(`{"keys":[`):], []byte(`"kid":"a"`), []byte(`"kid":"b"`), 1))
+	}
 	for name, c := range map[string]struct {
 		first, then []byte
 		unchecked   bool
@@ -54,6 +59,9 @@ func TestCertificateOfAnotherCA(t *testing.T) {
 		"one came":            {plain, before, false, event.SeverityInformational, nil},
 		"it went":             {before, plain, false, event.SeverityInformational, nil},
 		"nobody looked yet":   {before, certified("CA two", "idp"), true, event.SeverityInformational, nil},
+		"another beside it":   {before, two(before, certified("CA two", "idp")), false, event.SeverityMedium, []string{"issuer_changed"}},
+		"the same beside it":  {before, two(before, certified("CA one", "idp")), false, event.SeverityInformational, nil},
+		"one of two":          {two(before, certified("CA two", "idp")), two(before, certified("CA three", "idp")), false, event.SeverityInformational, nil},
 		"no certificate came": {before, fmt.Appendf(nil, `%s,"x5c":["AAAA"]}]}`, plain[:len(plain)-3]), false, event.SeverityInformational, nil},
 	} {
 		s := newSim(t)

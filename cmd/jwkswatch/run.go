@@ -115,12 +115,7 @@ func endpoints(c *configs.Config, granted []agent.Approval) ([]watcher.Endpoint,
 	for _, e := range c.Endpoints {
 		w, err := endpoint(e)
 		w.Windows = c.WindowsOf(&e)
-		for _, t := range c.Compromised.Thumbprints {
-			if w.Compromised == nil {
-				w.Compromised = map[string]string{}
-			}
-			w.Compromised[t] = "the list of the operator"
-		}
+		w.Compromised = compromised(c)
 		w.Approvals = approvalsOf(e.Name, c, granted)
 		if err != nil {
 			return nil, fmt.Errorf("endpoint %s: %w", e.Name, err)
@@ -163,6 +158,19 @@ func expected(e *configs.Endpoint) rules.Expect {
 		Cadence: e.Expect.Cadence, Overlap: e.Expect.Overlap, TokenLifetime: e.Expect.TokenLifetime, MaxKeyAge: e.Expect.MaxKeyAge,
 		KeysMin: e.Expect.Keys.Min, KeysMax: e.Expect.Keys.Max, Algs: e.Expect.Algs, Thumbprints: e.Expect.Thumbprints, NoLearning: e.Learn == "off",
 	}
+}
+
+// compromised are the keys of own incidents, each with what is said of it; nil for
+// none.
+func compromised(c *configs.Config) map[string]string {
+	if len(c.Compromised.Thumbprints) == 0 {
+		return nil
+	}
+	out := map[string]string{}
+	for _, t := range c.Compromised.Thumbprints {
+		out[t] = "the list of the operator"
+	}
+	return out
 }
 
 // blocklists reads the operator's lists of known keys.
