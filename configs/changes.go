@@ -153,14 +153,13 @@ func (d *Delta) settings(old, new *Config) {
 		"observer.vantage":   old.Observer.Vantage != new.Observer.Vantage,
 		"drill":              old.Drill != new.Drill,
 		"observer.heartbeat": old.Observer.Heartbeat != new.Observer.Heartbeat,
-		"compromised":        !slices.Equal(old.Compromised.Thumbprints, new.Compromised.Thumbprints),
+		"compromised":        !slices.Equal(old.Compromised.Thumbprints, new.Compromised.Thumbprints) || listsChanged(&old.Compromised, &new.Compromised),
 		"windows":            windowsChanged(old.Windows, new.Windows),
 		"approvals":          !slices.Equal(old.Approvals.List, new.Approvals.List),
 		"rules":              old.Rules.Set.Digest() != new.Rules.Set.Digest(),
 	}, map[string]bool{
-		"state.path":             old.State.Path != new.State.Path,
-		"compromised.blocklists": !slices.Equal(old.Compromised.Blocklists, new.Compromised.Blocklists),
-		"observer.name":          old.Observer.Name != new.Observer.Name,
+		"state.path":    old.State.Path != new.State.Path,
+		"observer.name": old.Observer.Name != new.Observer.Name,
 	}
 	was, is := webOf(old), webOf(new)
 	later["web"] = (old.Web == nil) != (new.Web == nil)
@@ -179,6 +178,7 @@ func (d *Delta) settings(old, new *Config) {
 	if !subset(old.Compromised.Thumbprints, new.Compromised.Thumbprints) {
 		d.shrinks("compromised.thumbprints loses keys")
 	}
+	d.shorter(&old.Compromised, &new.Compromised)
 	d.widened(old.Windows, new.Windows)
 	d.lowers(old.Rules.Set, new.Rules.Set)
 	if before, after := old.Drill.Every, new.Drill.Every; before > 0 && (after == 0 || after > before) {

@@ -55,16 +55,12 @@ func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log z
 	if err != nil {
 		return nil, err
 	}
-	lists, err := blocklists(c.Compromised.Blocklists)
-	if err != nil {
-		return nil, err
-	}
 	d := &daemon{
 		db: db, voice: voice, log: log, started: time.Now(), systemd: systemd,
 		post: &couriers{db: db, out: out, instance: c.Observer.Name, log: log, lost: lost(voice)},
 		watcher: &watcher.Watcher{
 			Endpoints: list, Observer: observer(c), Fetch: &fetch.Client{UserAgent: "jwkswatch/" + version()},
-			Store: db, Book: rules.Book(), Blocklists: lists, IDs: ids, Log: log,
+			Store: db, Book: rules.Book(), Blocklists: c.Compromised.Lists, IDs: ids, Log: log,
 		},
 	}
 	d.watcher.SetRules(c.Rules.Set)
@@ -256,6 +252,7 @@ func (d *daemon) adopt(ctx context.Context, c *configs.Config, delta configs.Del
 		return err
 	}
 	d.watcher.SetRules(c.Rules.Set)
+	d.watcher.SetBlocklists(c.Compromised.Lists)
 	if err := say(); err != nil {
 		d.log.Error().Err(err).Msg("that the configuration changed is not stored yet; it is tried again")
 	}

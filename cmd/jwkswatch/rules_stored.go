@@ -32,8 +32,8 @@ func replayed(cmd *cobra.Command, archive string, p place, own []string) (rows [
 				return nil, o, nil, err
 			}
 			c = nil // a state alone: nothing is declared
-		} else if o.Blocklists, err = blocklists(c.Compromised.Blocklists); err != nil {
-			return nil, o, nil, failed(err)
+		} else {
+			o.Blocklists = c.Compromised.Lists
 		}
 	}
 	if archive != "" {

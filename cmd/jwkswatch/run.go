@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -22,7 +21,6 @@ import (
 	"github.com/jwkswatch/jwkswatch/configs"
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/fetch"
-	"github.com/jwkswatch/jwkswatch/keyhealth"
 	"github.com/jwkswatch/jwkswatch/rules"
 	"github.com/jwkswatch/jwkswatch/watcher"
 )
@@ -171,21 +169,4 @@ func compromised(c *configs.Config) map[string]string {
 		out[t] = "the list of the operator"
 	}
 	return out
-}
-
-// blocklists reads the operator's lists of known keys.
-func blocklists(paths []string) ([]*keyhealth.Blocklist, error) {
-	var out []*keyhealth.Blocklist
-	for _, path := range paths {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("compromised.blocklists: %w", err)
-		}
-		list, err := keyhealth.ParseBlocklist(filepath.Base(path), b)
-		if err != nil {
-			return nil, fmt.Errorf("compromised.blocklists: %w", err)
-		}
-		out = append(out, list)
-	}
-	return out, nil
 }
