@@ -96,22 +96,6 @@ func keyedFile(path string) (sum [sha256.Size]byte, err error) {
 	return [sha256.Size]byte(h.Sum(nil)), err
 }
 
-// shorter says which lists of known keys are gone, or hold fewer keys than before.
-func (d *Delta) shorter(old, new *Compromised) {
-	is := map[string]*keyhealth.Blocklist{}
-	for i, path := range new.Blocklists {
-		is[path] = new.Lists[i]
-	}
-	for i, path := range old.Blocklists {
-		switch now := is[path]; {
-		case now == nil:
-			d.shrinks("compromised.blocklists loses %s", filepath.Base(path))
-		case now.Len() < old.Lists[i].Len():
-			d.shrinks("list of known keys %s has %d keys and no longer %d", filepath.Base(path), now.Len(), old.Lists[i].Len())
-		}
-	}
-}
-
 // listsChanged reports whether other keys are on the lists.
 func listsChanged(old, new *Compromised) bool {
 	if len(old.Lists) != len(new.Lists) {

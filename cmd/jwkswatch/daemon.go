@@ -204,7 +204,14 @@ func (d *daemon) begin(ctx context.Context, c *configs.Config) error {
 
 // coverage is what is watched.
 func coverage(c *configs.Config) agent.StartFacts {
-	f := agent.StartFacts{ConfigDigest: digest(c.Digest)}
+	posture := c.Posture()
+	f := agent.StartFacts{
+		ConfigDigest: digest(c.Digest), Posture: posture.Encode(),
+		Since: func(before []byte) (event.AgentConfigChangedDetails, bool, error) {
+			d, err := posture.Since(before)
+			return differing(d), d.Critical, err
+		},
+	}
 	for _, e := range c.Endpoints {
 		f.Endpoints = append(f.Endpoints, agent.Watched{Name: e.Name, Tier: e.Tier, Interval: e.Interval})
 	}

@@ -143,7 +143,8 @@ func (x *exchange) load(ctx context.Context, by string) control.ReloadResult {
 	r := control.ReloadResult{
 		Outcome: control.Applied, Digest: digest(next.Digest),
 		EndpointsAdded: delta.EndpointsAdded, EndpointsRemoved: delta.EndpointsRemoved, EndpointsChanged: delta.EndpointsChanged,
-		SinksAdded: delta.SinksAdded, SinksRemoved: delta.SinksRemoved, SinksChanged: delta.SinksChanged, Shrinks: delta.Shrinks,
+		SinksAdded: delta.SinksAdded, SinksRemoved: delta.SinksRemoved, SinksChanged: delta.SinksChanged,
+		Settings: delta.Settings, Shrinks: delta.Shrinks,
 	}
 	if delta.Empty() {
 		r.Outcome = control.Unchanged
@@ -165,11 +166,18 @@ func (x *exchange) said(ctx context.Context, by string, old, next *configs.Confi
 	if d.Empty() {
 		return x.d.voice.ConfigMended(ctx, time.Now(), by, digest(next.Digest))
 	}
-	return x.d.voice.ConfigChanged(ctx, time.Now(), event.AgentConfigChangedDetails{
-		Outcome: "applied", Trigger: by, DigestBefore: new(digest(old.Digest)), DigestAfter: new(digest(next.Digest)),
+	details := differing(d)
+	details.Outcome, details.Trigger = "applied", by
+	details.DigestBefore, details.DigestAfter = new(digest(old.Digest)), new(digest(next.Digest))
+	return x.d.voice.ConfigChanged(ctx, time.Now(), details, d.Critical, coverage(next))
+}
+
+// differing are the lists of an event about a change.
+func differing(d configs.Delta) event.AgentConfigChangedDetails {
+	return event.AgentConfigChangedDetails{
 		EndpointsAdded: d.EndpointsAdded, EndpointsRemoved: d.EndpointsRemoved, EndpointsChanged: d.EndpointsChanged,
-		SinksAdded: d.SinksAdded, SinksRemoved: d.SinksRemoved, SinksChanged: d.SinksChanged, Shrinks: d.Shrinks,
-	}, d.Critical, coverage(next))
+		SinksAdded: d.SinksAdded, SinksRemoved: d.SinksRemoved, SinksChanged: d.SinksChanged, Settings: d.Settings, Shrinks: d.Shrinks,
+	}
 }
 
 // refused tells of a configuration that is not used.

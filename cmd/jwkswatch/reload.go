@@ -64,7 +64,7 @@ daemon answers.`,
 // lists makes empty lists of absent ones.
 func lists(r control.ReloadResult) control.ReloadResult {
 	for _, l := range []*[]string{
-		&r.EndpointsAdded, &r.EndpointsRemoved, &r.EndpointsChanged, &r.SinksAdded, &r.SinksRemoved, &r.SinksChanged, &r.Shrinks, &r.Problems,
+		&r.EndpointsAdded, &r.EndpointsRemoved, &r.EndpointsChanged, &r.SinksAdded, &r.SinksRemoved, &r.SinksChanged, &r.Settings, &r.Shrinks, &r.Problems,
 	} {
 		if *l == nil {
 			*l = []string{}
@@ -93,6 +93,7 @@ func printReload(out, errs io.Writer, r control.ReloadResult) error {
 		{"sinks added", r.SinksAdded},
 		{"sinks removed", r.SinksRemoved},
 		{"sinks changed", r.SinksChanged},
+		{"settings changed", r.Settings},
 	} {
 		if len(row.list) > 0 {
 			fmt.Fprintf(t, "  %s\t%s\n", row.what, strings.Join(row.list, ", "))
