@@ -58,6 +58,7 @@ type ReloadResult struct {
 	Outcome string `json:"outcome"` // applied, unchanged, refused
 	// Digest is that of the configuration that goes on, sha256:<hex>.
 	Digest           string   `json:"digest"`
+	File             string   `json:"file"` // that the daemon reads, absolute
 	EndpointsAdded   []string `json:"endpoints_added"`
 	EndpointsRemoved []string `json:"endpoints_removed"`
 	EndpointsChanged []string `json:"endpoints_changed"`

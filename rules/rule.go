@@ -1,6 +1,6 @@
 // Package rules judges. It turns one observation of one endpoint, held against
 // what is remembered of it, into findings: what happened, how bad it is and
-// why. The whole book of rules is a list of values in book.go, to be read from
+// why. The whole book of rules is a list of values in book.go and book_*.go, to be read from
 // top to bottom.
 //
 // The package is pure: Step is a function of a memory, an observation and a

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/jwkswatch/jwkswatch/configs"
 	"github.com/jwkswatch/jwkswatch/control"
+	"github.com/jwkswatch/jwkswatch/event"
 )
 
 func newReload() *cobra.Command {
@@ -44,6 +46,9 @@ daemon answers.`,
 		r, err := client.Reload(cmd.Context())
 		if err != nil {
 			return unasked(err)
+		}
+		if path, err := filepath.Abs(configPath(*p.config)); err == nil && *p.state == "" && r.File != "" && path != r.File {
+			fmt.Fprintf(cmd.ErrOrStderr(), "the daemon reads %s: what stands in %s is not used\n", event.Text(r.File), path)
 		}
 		if *output == "json" {
 			err = json.NewEncoder(cmd.OutOrStdout()).Encode(lists(r))
