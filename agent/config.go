@@ -70,13 +70,16 @@ func changed(d event.AgentConfigChangedDetails, critical bool) word {
 		w.rule, w.severity, w.reasons = ruleShrinks, event.SeverityMedium, []string{"coverage_shrinks"}
 	}
 	for _, list := range []*[]string{
-		&d.EndpointsAdded, &d.EndpointsRemoved, &d.EndpointsChanged, &d.SinksAdded, &d.SinksRemoved, &d.SinksChanged, &d.Shrinks, &d.Problems,
+		&d.EndpointsAdded, &d.EndpointsRemoved, &d.EndpointsChanged, &d.SinksAdded, &d.SinksRemoved, &d.SinksChanged, &d.Settings, &d.Shrinks, &d.Problems,
 	} {
 		*list = slices.Clone((*list)[:min(len(*list), maxListed)])
 	}
 	w.details = d
 	return w
 }
+
+// maxNamed is how many settings a message names.
+const maxNamed = 4
 
 // summary says in short what changed.
 func summary(d event.AgentConfigChangedDetails) string {
@@ -95,6 +98,9 @@ func summary(d event.AgentConfigChangedDetails) string {
 		if len(p.list) > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", len(p.list), p.what))
 		}
+	}
+	if len(d.Settings) > 0 {
+		parts = append(parts, strings.Join(d.Settings[:min(len(d.Settings), maxNamed)], ", ")+" changed")
 	}
 	s := strings.Join(parts, ", ")
 	if s == "" {

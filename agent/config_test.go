@@ -127,3 +127,26 @@ func (s *scene) expectRestart(t *testing.T, want, shrinks string, change func())
 	}
 	s.end()
 }
+
+// TestARestartIsHeldAgainstThePosture holds that what the configuration says of itself
+// decides what is told, that it stands in the state, and that one which cannot be
+// read leaves the comparison of names.
+func TestARestartIsHeldAgainstThePosture(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *scene) {
+		s.watch(1, time.Minute)
+		s.posture = `{"pins":2}`
+		s.start()
+		s.end()
+		s.since = func(before []byte) (event.AgentConfigChangedDetails, bool, error) {
+			if string(before) != `{"pins":2}` {
+				return event.AgentConfigChangedDetails{}, false, fmt.Errorf("before: %s", before)
+			}
+			return event.AgentConfigChangedDetails{EndpointsChanged: []string{"e000"}, Settings: []string{"rules"}, Shrinks: []string{"endpoint e000: pins are dropped"}}, true, nil
+		}
+		s.posture = `{"pins":0}`
+		s.expectRestart(t, "high config_changed coverage_shrinks tier_critical", "endpoint e000: pins are dropped", func() {})
+		s.expectRestart(t, "low config_changed", "", func() { s.nodes = append(s.nodes, &node{name: "new", tier: "low", interval: time.Minute}) }) // by names
+		s.open()
+		s.halt = func() {}
+	})
+}

@@ -19,11 +19,14 @@ type coverage struct {
 	// Intervals are in milliseconds, by name. A state of an earlier program has none.
 	Intervals map[string]int64 `json:"intervals,omitempty"`
 	Sinks     []string         `json:"sinks"` // sorted
+	// Posture is the configuration's own, JSON. A state of an earlier program has none.
+	Posture json.RawMessage `json:"posture,omitempty"`
 }
 
 func (f *StartFacts) coverage() *coverage {
 	c := &coverage{
 		Version: memoryVersion, Endpoints: map[string]string{}, Intervals: map[string]int64{}, Sinks: slices.Sorted(slices.Values(f.Sinks)),
+		Posture: f.Posture,
 	}
 	for _, e := range f.Endpoints {
 		c.Endpoints[e.Name], c.Intervals[e.Name] = e.Tier, e.Interval.Milliseconds()
@@ -51,7 +54,14 @@ func decodeCoverage(b []byte) (*coverage, error) {
 
 // restarted tells of a start with another configuration than the run before, in
 // the words of a reload.
-func (c *coverage) restarted(now *coverage, before, after string) word {
+func (c *coverage) restarted(now *coverage, f *StartFacts, before string) word {
+	after := f.ConfigDigest
+	if len(c.Posture) > 0 && f.Since != nil {
+		if d, critical, err := f.Since(c.Posture); err == nil {
+			d.Outcome, d.Trigger, d.DigestBefore, d.DigestAfter = "applied", "start", text(before), text(after)
+			return changed(d, critical)
+		}
+	}
 	d := event.AgentConfigChangedDetails{Outcome: "applied", Trigger: "start", DigestBefore: text(before), DigestAfter: text(after)}
 	critical := false
 	for _, name := range slices.Sorted(maps.Keys(c.Endpoints)) {

@@ -47,6 +47,8 @@ type scene struct {
 	heads    []event.HeartbeatHead
 	headsErr error
 	degraded bool
+	posture  string // JSON; "" for none
+	since    func(before []byte) (event.AgentConfigChangedDetails, bool, error)
 }
 
 // inBubble runs a scene.
@@ -101,7 +103,7 @@ func observer() event.Observer {
 func sum(s string) string { return fmt.Sprintf("sha256:%064x", s) }
 
 func (s *scene) facts() agent.StartFacts {
-	f := agent.StartFacts{ConfigDigest: sum(s.cfg), Sinks: s.names}
+	f := agent.StartFacts{ConfigDigest: sum(s.cfg), Sinks: s.names, Posture: []byte(s.posture), Since: s.since}
 	for _, n := range s.nodes {
 		f.Endpoints = append(f.Endpoints, agent.Watched{Name: n.name, Tier: n.tier, Interval: n.interval})
 	}

@@ -14,6 +14,11 @@ type StartFacts struct {
 	Endpoints    []Watched
 	Sinks        []string
 	ConfigDigest string // sha256:<hex>
+	// Posture is what the configuration holds endpoints to, as it is stored, and Since
+	// says what differs from one that was stored before: its lists, and whether a
+	// critical endpoint went. Without them names, tiers and intervals are compared.
+	Posture []byte
+	Since   func(before []byte) (d event.AgentConfigChangedDetails, critical bool, err error)
 }
 
 // Watched is an endpoint that is watched from now on.
@@ -60,7 +65,7 @@ func (v *Voice) Start(ctx context.Context, at time.Time, f StartFacts) error {
 			words = append(words, w)
 		}
 		if m.Run != nil && m.Run.ConfigDigest != f.ConfigDigest && before != nil {
-			words = append(words, before.restarted(now, m.Run.ConfigDigest, f.ConfigDigest))
+			words = append(words, before.restarted(now, &f, m.Run.ConfigDigest))
 		}
 		m.Run = &runState{StartedAt: at, ConfigDigest: f.ConfigDigest}
 		return words, true

@@ -241,7 +241,7 @@ func pool(f *field) (good, bad []string) {
 	case "dated":
 		return []string{"2026-12-01 22:00-02:00 Europe/Berlin", "2026-02-28 00:00-24:00"}, []string{"2026-13-01 22:00-02:00", "Tue 22:00-02:00", "26-12-01 22:00-02:00", "2026-12-01", "2026-12-32 22:00-02:00", ""}
 	case "blocklists":
-		return []string{"blocklist.dat", "/var/lib/x"}, []string{"", "a\nb"}
+		return []string{"blocklist.dat", "/var/lib/badkeys/blocklist.dat"}, []string{"", "a\nb"}
 	case "files":
 		return []string{"none.d/*.yaml", "none/?.yaml"}, []string{"", "a\nb", "a\x00b"}
 	case "retain":

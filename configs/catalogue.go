@@ -127,7 +127,7 @@ func (c *Config) fields(d *decoder) []field {
 			},
 		}},
 		{
-			key: "web", defDoc: "no listener", doc: "The listener for the page, `/metrics`, `/livez` and `/readyz`. `web: {}` has the defaults below.",
+			key: "web", defDoc: "no listener", doc: "The listener for `/metrics`, `/livez` and `/readyz`. `web: {}` has the defaults below.",
 			section: web.fields(d), absent: c.Web == nil,
 			given: func(v value) {
 				c.Web = web

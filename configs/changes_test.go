@@ -78,6 +78,27 @@ func TestChanges(t *testing.T) {
 			if all := got.String() + strings.Join(got.Shrinks, ""); strings.Contains(all, canary) {
 				t.Errorf("the changes hold a secret: %s", all)
 			}
+			// A restart tells the same, but for what is secret and for what only two whole
+			// configurations show.
+			stored := old.Posture().Encode()
+			since, err := next.Posture().Since(stored)
+			if err != nil || strings.Contains(string(stored), canary) {
+				t.Fatalf("the posture holds a secret, or is not read (%v): %s", err, stored)
+			}
+			same := since
+			same.Restart = got.Restart
+			if strings.Contains(name, "secret") {
+				same.EndpointsChanged = got.EndpointsChanged
+			}
+			if name == "the observer" {
+				same.Settings = got.Settings // the vantage is in every event
+			}
+			if name == "sinks" {
+				same.SinksChanged = got.SinksChanged // to another stream of the same kind
+			}
+			if !reflect.DeepEqual(same, got) {
+				t.Errorf("over a restart\n%+v\nat a reload\n%+v", since, got)
+			}
 			// Back again nothing shrinks that had not grown, and the lists turn round.
 			if back := Changes(next, old); !slices.Equal(back.EndpointsAdded, got.EndpointsRemoved) || !slices.Equal(back.Restart, got.Restart) || !slices.Equal(back.EndpointsChanged, got.EndpointsChanged) {
 				t.Errorf("back: %+v", back)

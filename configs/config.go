@@ -125,7 +125,7 @@ type EndpointTLS struct {
 	CAFile, CertFile, KeyFile string // where they were read
 }
 
-// Web is the listener for the page, metrics and health. Beyond loopback it has
+// Web is the listener for metrics and health. Beyond loopback it has
 // Cert, Key and Token.
 type Web struct {
 	Listen string // address:port or localhost:port; the port may be 0

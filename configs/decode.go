@@ -17,6 +17,7 @@ type decoder struct {
 	main, source     source     // the main file, and the one that is read now
 	root             *yaml.Node // of the main file
 	reads            map[string]read
+	sumsOnly         bool // large lists are noted and not taken: nobody will use the Config
 	includes         []include
 	ruleFiles        []include
 	approvalFiles    []include

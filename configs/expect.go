@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/jwkswatch/jwkswatch/keyhealth"
 )
 
 // Expect is what is declared of an endpoint. Zero values declare nothing.
@@ -62,23 +64,14 @@ func (e *Expect) fields() []field {
 // Compromised are keys of own incidents.
 type Compromised struct {
 	Thumbprints []string
-	Blocklists  []string // paths of files as badkeys has them
+	Blocklists  []string               // paths of files as badkeys has them
+	Lists       []*keyhealth.Blocklist // of these files, in their order; they never change
 }
 
 func (c *Compromised) fields(d *decoder) []field {
 	return []field{
 		{key: "thumbprints", doc: "RFC 7638, SHA-256, base64url.", example: `["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"]`, texts: thumbprints(&c.Thumbprints)},
-		{key: "blocklists", doc: "Files of known keys as badkeys has them, unpacked (`blocklist.dat`). Read at the start of the daemon.", example: "[/var/lib/badkeys/blocklist.dat]", texts: &texts{
-			typ: "list of paths", shape: pathShape,
-			add: func(_ value, text string) *refusal {
-				if r := checkPath(text); r != nil {
-					return r
-				}
-				c.Blocklists = append(c.Blocklists, d.path(text))
-				return nil
-			},
-			show: func() []string { return c.Blocklists },
-		}},
+		{key: "blocklists", doc: "Files of known keys as badkeys has them, unpacked (`blocklist.dat`). Their content is looked at every 30 seconds, as that of all files.", example: "[/var/lib/badkeys/blocklist.dat]", texts: c.blocklists(d)},
 	}
 }
 

@@ -26,13 +26,14 @@ type Explanation []Explained
 type origin struct {
 	file string
 	line int
+	col  int
 	from string // the expansions, "" for none
 }
 
 const originDefault = "default"
 
 func (d *decoder) origin(v value, s scalarText) origin {
-	return origin{d.source.name, v.node.Line, s.from}
+	return origin{d.source.name, v.node.Line, v.node.Column, s.from}
 }
 
 func (o origin) String() string {
@@ -43,6 +44,22 @@ func (o origin) String() string {
 		return fmt.Sprintf("%s:%d", o.file, o.line)
 	}
 	return fmt.Sprintf("%s:%d (%s)", o.file, o.line, o.from)
+}
+
+// Place is where the value of a key was read, of a section its first one: a Problem
+// that lacks its words. What stands in no file has the beginning of the main one.
+func (c *Config) Place(key string) Problem {
+	p := Problem{Line: 1, Col: 1}
+	if len(c.Files) > 0 {
+		p.File = c.Files[0].Path
+	}
+	found := false
+	for path, o := range c.origins {
+		if (path == key || strings.HasPrefix(path, key+".")) && o.file != "" && (!found || o.line < p.Line || o.line == p.Line && o.col < p.Col) {
+			p.File, p.Line, p.Col, found = o.file, o.line, o.col, true
+		}
+	}
+	return p
 }
 
 // Explain lists every effective value with its origin, in the order of the

@@ -48,7 +48,7 @@ func TestExplainCoversTheEffectiveConfiguration(t *testing.T) {
 			lines++
 		}
 	}
-	const lists = 8 // pins, algs, thumbprints twice, blocklists, windows, files of rules and of approvals: a list is one value
+	const lists = 7 // pins, algs, thumbprints twice, windows, files of rules and of approvals: a list is one value
 	if got := len(c.Explain()); got != lines+lists {
 		t.Errorf("%d values are explained, %d are effective", got, lines+lists)
 	}

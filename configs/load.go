@@ -61,6 +61,7 @@ func Fingerprint(path string) ([sha256.Size]byte, error) {
 	if err != nil {
 		return [sha256.Size]byte{}, err
 	}
+	d.sumsOnly = true
 	d.decode(src)
 	return d.fingerprint(), nil
 }
@@ -73,6 +74,7 @@ func StatePath(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	d.sumsOnly = true
 	c := d.decode(src)
 	const key = "state.path"
 	if c.State.Path == "" || d.bad[key] {
@@ -87,7 +89,7 @@ func readMain(path string) (*decoder, []byte, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("finding the directory of %s: %w", path, err)
 	}
-	src, err := readFile(path)
+	src, err := readFile(path, MaxFile)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the configuration: %w", err)
 	}
@@ -100,9 +102,6 @@ func newDecoder(name string, o Options) *decoder {
 	}
 	if o.LookupEnv == nil {
 		o.LookupEnv = os.LookupEnv
-	}
-	if o.ReadFile == nil {
-		o.ReadFile = readFile
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -152,25 +151,43 @@ func (d *decoder) told() Errors {
 
 var errNotRegular = errors.New("not a regular file")
 
-// readFile reads one octet over the largest cap, so that the reader sees that
-// there is more.
-//
-// Only a regular file is read: to open a named pipe, or to read a terminal, waits
-// for somebody who may never come, and a reload that waits is a watcher nobody
-// can steer.
-func readFile(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+// readFile reads a file of at most so many octets, and one more: the reader must see
+// that there is more. It reads as far as any small file may go, so that the content
+// of a file is the same whatever it is read for.
+func (d *decoder) readFile(path string, limit int) ([]byte, error) {
+	if d.options.ReadFile != nil {
+		return d.options.ReadFile(path)
+	}
+	return readFile(path, max(limit, MaxFile))
+}
+
+func readFile(path string, limit int) ([]byte, error) {
+	f, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	switch info, err := f.Stat(); {
-	case err != nil:
+	return io.ReadAll(io.LimitReader(f, int64(limit)+1))
+}
+
+// openRegular opens a regular file, and no other: to open a named pipe, or to read a
+// terminal, waits for somebody who may never come, and a reload that waits is a
+// watcher nobody can steer.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
 		return nil, err
-	case info.IsDir():
-		return nil, &fs.PathError{Op: "read", Path: path, Err: syscall.EISDIR}
-	case !info.Mode().IsRegular():
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errNotRegular}
 	}
-	return io.ReadAll(io.LimitReader(f, MaxFile+1))
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case info.IsDir():
+		err = &fs.PathError{Op: "read", Path: path, Err: syscall.EISDIR}
+	case !info.Mode().IsRegular():
+		err = &fs.PathError{Op: "read", Path: path, Err: errNotRegular}
+	default:
+		return f, nil
+	}
+	_ = f.Close()
+	return nil, err
 }

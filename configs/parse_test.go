@@ -30,6 +30,7 @@ func worldOf(more map[string]string) Options {
 		"conf/secret": canary + "\r\n", "conf/large": strings.Repeat("x", MaxExpansion+1), "conf/full": strings.Repeat("y", MaxExpansion),
 		"conf/multiline": canary + "-and-more\nline", "/run/secrets/token": canary + "\n", "conf/empty": "\n",
 		"conf/rules.d/corp.yaml": "version: 1\nrules: []\n", "conf/approvals.d/x.yaml": "version: 1\napprovals: []\n", "conf/spaced": canary + " 0123456789", "conf/token": webToken + "\n", "conf/webtoken": webToken,
+		"conf/blocklist.dat": strings.Repeat("\x01", 16), "/var/lib/badkeys/blocklist.dat": strings.Repeat("\x01", 16),
 		"conf/12": webToken, // a plain scalar that is a file name too
 	}
 	for name, text := range pems() {

@@ -58,7 +58,7 @@ func (d *decoder) note(path string, content []byte, err error) {
 // load reads a file of at most so many octets. The refusal follows the key or
 // expansion in a message and never quotes the content.
 func (d *decoder) load(path string, limit int) ([]byte, *refusal) {
-	b, err := d.options.ReadFile(path)
+	b, err := d.readFile(path, limit)
 	d.note(path, b, err)
 	if err != nil {
 		why := "it cannot be read"

@@ -1,7 +1,6 @@
 package configs
 
 import (
-	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -189,16 +188,6 @@ func (c *Config) WindowsOf(e *Endpoint) []rules.Window {
 		}
 	}
 	return out
-}
-
-// widened says which windows are open at other times than before.
-func (d *Delta) widened(old, new []Window) {
-	was := byKey(old, func(w Window) string { return w.Name })
-	for _, w := range slices.SortedFunc(slices.Values(new), func(a, b Window) int { return cmp.Compare(a.Name, b.Name) }) {
-		if before, there := was[w.Name]; there && (before.Weekly != w.Weekly || before.Dated != w.Dated) {
-			d.shrinks("window %s is open at other times", w.Name)
-		}
-	}
 }
 
 func windowsChanged(old, new []Window) bool {

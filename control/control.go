@@ -58,12 +58,14 @@ type ReloadResult struct {
 	Outcome string `json:"outcome"` // applied, unchanged, refused
 	// Digest is that of the configuration that goes on, sha256:<hex>.
 	Digest           string   `json:"digest"`
+	File             string   `json:"file"` // that the daemon reads, absolute
 	EndpointsAdded   []string `json:"endpoints_added"`
 	EndpointsRemoved []string `json:"endpoints_removed"`
 	EndpointsChanged []string `json:"endpoints_changed"`
 	SinksAdded       []string `json:"sinks_added"`
 	SinksRemoved     []string `json:"sinks_removed"`
 	SinksChanged     []string `json:"sinks_changed"`
+	Settings         []string `json:"settings"` // other keys whose value changed
 	Shrinks          []string `json:"shrinks"`  // what is watched less than before, in words
 	Problems         []string `json:"problems"` // why it was refused: file:line:col: text
 }

@@ -284,6 +284,7 @@ type (
 		SinksAdded       []string `json:"sinks_added"`
 		SinksRemoved     []string `json:"sinks_removed"`
 		SinksChanged     []string `json:"sinks_changed"`
+		Settings         []string `json:"settings"` // other keys whose value changed
 		Shrinks          []string `json:"shrinks"`  // what is watched less than before, in words
 		Problems         []string `json:"problems"` // why the file was refused: file:line:col: text
 	}

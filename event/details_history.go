@@ -13,7 +13,7 @@ type (
 	}
 	// KeyOverageDetails belongs to key.overage. Codes: max_key_age (older than
 	// declared), past_exp (published a day beyond its own exp), outlives (three
-	// times the longest life of a key here).
+	// times the longest life of a key here, and a week at least).
 	KeyOverageDetails struct {
 		Code    string `json:"code"`
 		AgeMinS int64  `json:"age_min_s"`

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/jwkswatch/jwkswatch/event"
 )
 
 // confirmTimeout bounds a second look at a name.
@@ -27,17 +29,17 @@ const maxAncestors = 8
 // The name is asked as it is, without the search list: only then does NXDOMAIN
 // say that somebody else may register it. A name of one label is the matter of
 // a search list alone and gets no code.
-func (c *Client) missing(ctx context.Context, host string) Code {
+func (c *Client) missing(ctx context.Context, host string) (code Code, alias string) {
 	host = strings.TrimSuffix(host, ".")
 	if !strings.Contains(host, ".") {
-		return ""
+		return "", ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
 	var seen rcodes
 	_, err := c.witness(&seen).LookupNetIP(ctx, "ip", host+".")
 	if dns, ok := errors.AsType[*net.DNSError](err); !ok || !dns.IsNotFound || dns.IsTemporary || dns.IsTimeout {
-		return ""
+		return "", ""
 	}
 	return seen.verdict()
 }
@@ -92,14 +94,18 @@ func (c *Client) witness(seen *rcodes) *net.Resolver {
 type rcodes struct {
 	mu                   sync.Mutex // A and AAAA are asked at the same time
 	nameError, noAddress bool
+	alias                string // that the name had, the last of a chain
 }
 
-func (r *rcodes) saw(code dnsmessage.RCode) {
+func (r *rcodes) saw(code dnsmessage.RCode, alias string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch code {
 	case dnsmessage.RCodeNameError:
 		r.nameError = true
+		if alias != "" {
+			r.alias = alias
+		}
 	case dnsmessage.RCodeSuccess:
 		r.noAddress = true // of this family, as the look-up fails
 	}
@@ -107,16 +113,16 @@ func (r *rcodes) saw(code dnsmessage.RCode) {
 
 // verdict is nxdomain only without contradiction: a server that knows the name
 // for one question and denies it for the other is broken.
-func (r *rcodes) verdict() Code {
+func (r *rcodes) verdict() (code Code, alias string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.noAddress:
-		return CodeNoAddress
+		return CodeNoAddress, ""
 	case r.nameError:
-		return CodeNXDomain
+		return CodeNXDomain, r.alias
 	}
-	return ""
+	return "", ""
 }
 
 // dnsConn reads the messages of a connection along. The resolver uses one for
@@ -175,7 +181,38 @@ func (c *dnsConn) reply(b []byte) {
 		!strings.EqualFold(q.Name.String(), c.asked.Name.String()) {
 		return
 	}
-	c.seen.saw(h.RCode)
+	c.seen.saw(h.RCode, aliasIn(b))
+}
+
+// maxAliases is how long a chain of aliases is followed.
+const maxAliases = 16
+
+// aliasIn is the end of the chain of aliases in an answer, "" for none: "the RCODE
+// … refers to the last name in the chain" (RFC 6604, section 3, shortened).
+func aliasIn(b []byte) string {
+	var p dnsmessage.Parser
+	if _, err := p.Start(b); err != nil || p.SkipAllQuestions() != nil {
+		return ""
+	}
+	alias := ""
+	for range maxAliases {
+		h, err := p.AnswerHeader()
+		if err != nil {
+			break
+		}
+		if h.Type != dnsmessage.TypeCNAME {
+			if p.SkipAnswer() != nil {
+				break
+			}
+			continue
+		}
+		r, err := p.CNAMEResource()
+		if err != nil {
+			break
+		}
+		alias = event.Text(strings.TrimSuffix(r.CNAME.String(), "."))
+	}
+	return alias
 }
 
 // message reads the head and the question of a message, zero values of what is

@@ -39,6 +39,9 @@ type Error struct {
 	Phase Phase
 	Code  Code // "" where the phase says it all
 	Err   error
+	// Alias is, with CodeNXDomain, the name that does not exist when the target's
+	// own name is an alias of it; as the name server says, cleaned.
+	Alias string
 	// Leaf is the certificate that was refused, nil when it was none.
 	Leaf *Leaf
 	// Redirect is the last one, with CodeRedirect.

@@ -191,7 +191,7 @@ func (c *Client) Get(ctx context.Context, t Target, buf []byte) (Response, error
 	case err != nil:
 		e := describe(t, x.served, time.Since(start), err)
 		if c.unfound(t, e) {
-			e.Code = c.missing(reqCtx, t.url.Hostname())
+			e.Code, e.Alias = c.missing(reqCtx, t.url.Hostname())
 		}
 		return Response{}, e
 	}

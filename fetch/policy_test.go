@@ -91,7 +91,7 @@ func wantCode(t *testing.T, err error, want Code, leaf *x509.Certificate) {
 	if e.Leaf == nil {
 		t.Fatal("no evidence of the certificate")
 	}
-	shown := Leaf{sha256.Sum256(leaf.RawSubjectPublicKeyInfo), leaf.Issuer.String(), leaf.NotBefore, leaf.NotAfter}
+	shown := Leaf{sha256.Sum256(leaf.RawSubjectPublicKeyInfo), leaf.Issuer.String(), leaf.NotBefore, leaf.NotAfter, ""}
 	if *e.Leaf != shown {
 		t.Errorf("evidence %+v, want %+v", *e.Leaf, shown)
 	}

@@ -5,7 +5,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"strings"
 	"time"
+
+	"golang.org/x/net/publicsuffix"
 
 	"github.com/jwkswatch/jwkswatch/event"
 )
@@ -31,6 +34,10 @@ type Leaf struct {
 	SPKI                [32]byte // SHA-256 of the SubjectPublicKeyInfo
 	Issuer              string   // RFC 2253 form, cleaned as event.Text does
 	NotBefore, NotAfter time.Time
+	// Platform is the domain under which a shared hosting platform gives its
+	// customers names, when the certificate is the one that stands for all of them;
+	// else "".
+	Platform string
 }
 
 // judged says why a certificate was refused, and which one it was. Other
@@ -74,5 +81,19 @@ func leaf(cert *x509.Certificate) *Leaf {
 		Issuer:    event.Text(cert.Issuer.String()),
 		NotBefore: cert.NotBefore,
 		NotAfter:  cert.NotAfter,
+		Platform:  platform(cert.DNSNames),
 	}
+}
+
+// platform is the domain of a shared hosting platform whose certificate for any
+// customer has these names: a wildcard under a domain that the public suffix list
+// has for its owner and not for a registry.
+func platform(names []string) string {
+	for _, name := range names[:min(len(names), 100)] {
+		name = strings.ToLower(strings.TrimPrefix(name, "*."))
+		if suffix, icann := publicsuffix.PublicSuffix(name); !icann && suffix == name && strings.Contains(name, ".") {
+			return event.Text(name)
+		}
+	}
+	return ""
 }

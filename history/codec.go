@@ -56,6 +56,9 @@ func (m *Memory) Encode() ([]byte, error) {
 	out.Approved = packApproved(m.Approved)
 	out.Windowed = packWindowed(m.Windowed)
 	out.Rotation = m.Rotation.pack()
+	if q := m.Sequence; !q.At.IsZero() {
+		out.Sequence = &sequenceV1{q.Highest, ms(q.At), ms(q.Since)}
+	}
 	out.Told = m.Told
 	return json.Marshal(out)
 }
@@ -107,6 +110,9 @@ func Decode(b []byte) (*Memory, error) {
 	m.Approved = unpackApproved(in.Approved)
 	m.Windowed = unpackWindowed(in.Windowed)
 	m.Rotation = in.Rotation.unpack()
+	if q := in.Sequence; q != nil {
+		m.Sequence = Sequence{q.Highest, when(q.At), when(q.Since)}
+	}
 	m.Told = in.Told
 	if r.err != nil {
 		return nil, r.err

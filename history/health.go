@@ -1,6 +1,7 @@
 package history
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/jwks"
@@ -21,6 +22,9 @@ type Health struct {
 	Cert                [32]byte
 	CertCodes           []string
 	NotBefore, NotAfter time.Time // of the first certificate; zero without one
+	// Issuer and Subject are the first octets of a hash of its names; zero when they
+	// are not known.
+	Issuer, Subject [8]byte
 }
 
 // Weakness is one thing wrong with material, and its severity as events count it.
@@ -55,6 +59,7 @@ type (
 		CertCodes []string     `json:"xc,omitempty"`
 		NotBefore int64        `json:"nb,omitzero"`
 		NotAfter  int64        `json:"na,omitzero"`
+		Names     []byte       `json:"nm,omitempty"` // issuer and subject, 8 octets each
 	}
 	weaknessV1 struct {
 		Code     string `json:"c"`
@@ -78,6 +83,9 @@ func packHealth(h *Health) *healthV1 {
 	for _, w := range h.Weak {
 		out.Weak = append(out.Weak, weaknessV1(w))
 	}
+	if h.Issuer != [8]byte{} || h.Subject != [8]byte{} {
+		out.Names = append(append([]byte(nil), h.Issuer[:]...), h.Subject[:]...)
+	}
 	return out
 }
 
@@ -91,6 +99,13 @@ func (r *reader) health(h *healthV1) *Health {
 	}
 	for _, w := range h.Weak {
 		out.Weak = append(out.Weak, Weakness(w))
+	}
+	switch len(h.Names) {
+	case 0:
+	case 16:
+		out.Issuer, out.Subject = [8]byte(h.Names[:8]), [8]byte(h.Names[8:])
+	default:
+		r.err = fmt.Errorf("%w: names of %d octets", errEncoding, len(h.Names))
 	}
 	return out
 }
@@ -142,7 +157,7 @@ func octetsOfHealth(h *Health) int {
 	if h == nil {
 		return 0
 	}
-	n := 160 + text(32) + 6*(len(h.Peer)+len(h.List)+len(h.Source)) + texts(h.CertCodes)
+	n := 200 + text(32) + 6*(len(h.Peer)+len(h.List)+len(h.Source)) + texts(h.CertCodes)
 	for _, w := range h.Weak {
 		n += 20 + len(w.Code)
 	}

@@ -218,6 +218,7 @@ func full() *history.Memory {
 		},
 	}
 	m.Shown = day(2)
+	m.Sequence = history.Sequence{Highest: 1<<63 - 1, At: day(1), Since: day(2)}
 	m.Learned = history.Learned{
 		URIs:     []history.Value{{Text: "https://idp.example/\xff", First: day(0), Last: day(3), Count: 9}},
 		SPKIs:    []history.Value{{Text: "aa", First: day(0), Last: day(3), Count: 9}},

@@ -55,12 +55,20 @@ type Memory struct {
 	Approved   []Approved
 	Windowed   []Windowed // never changed in place
 	Rotation   Rotation
+	Sequence   Sequence
 	// Told is what rules of the operator told that repeat: a custom.Told, JSON. It is
 	// replaced and never changed.
 	Told []byte
 	// Shown is the last good poll that showed keys, while the answers since
 	// hold none; else zero. The polls between were good, and showed nothing.
 	Shown time.Time
+}
+
+// Sequence is what an issuer counts its sets by.
+type Sequence struct {
+	Highest uint64    // that was seen, as noted At
+	At      time.Time // zero: none was seen
+	Since   time.Time // since when lower ones are served; zero while none is
 }
 
 // Sighting is when some material was seen. Times are of good polls.

@@ -29,8 +29,14 @@ type (
 		Approved   []approvedV1  `json:"appr,omitempty"`
 		Windowed   []windowedV1  `json:"wind,omitempty"`
 		Rotation   *rotationV1   `json:"rot,omitempty"`
+		Sequence   *sequenceV1   `json:"seq,omitempty"`
 
 		Told json.RawMessage `json:"told,omitempty"`
+	}
+	sequenceV1 struct {
+		Highest uint64 `json:"n"`
+		At      int64  `json:"at"`
+		Since   int64  `json:"low,omitzero"`
 	}
 	keyV1 struct {
 		ID       []byte     `json:"i"`

@@ -40,6 +40,9 @@ func Parse(body []byte) *Set {
 	s.Keys = w.keys
 	if s.Shape == ShapeJWKS {
 		judge(s.Keys, &w.doc)
+		if w.sequenced == 1 {
+			s.Sequence, s.HasSequence = w.number, true
+		}
 	}
 	s.Defects = w.doc.sorted()
 	if s.Shape == ShapeJWKS {

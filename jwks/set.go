@@ -38,6 +38,11 @@ type Set struct {
 	// Defects are those of the document, sorted by code and pointer. Other
 	// shapes of whole JSON have them too: a bare private key is one.
 	Defects []Defect
+	// Sequence is the top-level spiffe_sequence, "monotonically increasing" in the
+	// words of SPIFFE's trust domain and bundle, 4.1.1; HasSequence tells 0 from
+	// none. What is no integer, or stands twice, is none. It is no part of the digest.
+	Sequence    uint64
+	HasSequence bool
 	// Digest identifies the set whatever its bytes; zero unless Shape is
 	// ShapeJWKS.
 	Digest [32]byte

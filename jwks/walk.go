@@ -1,6 +1,9 @@
 package jwks
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // walker reads a document that the token pass has found to be JSON and from
 // which the secrets are gone. It notes what is wrong on the way.
@@ -16,6 +19,8 @@ type walker struct {
 	pending []string // pointers to members k whose object has not told its kty
 	mark    int      // where those of the innermost object begin
 	keys    []Key
+	number    uint64 // of spiffe_sequence, when sequenced is 1
+	sequenced int
 }
 
 // ktyState is what an object says of its kind.
@@ -46,6 +51,8 @@ func (w *walker) document(entries bool) {
 		switch {
 		case string(name) == "keys":
 			w.array(w.readEntry)
+		case string(name) == "spiffe_sequence":
+			w.sequence()
 		case equalFold(name, "keys"):
 			w.note(CaseVariant, "equals keys but for case: some decoders read it in its place")
 			w.value()
@@ -54,6 +61,18 @@ func (w *walker) document(entries bool) {
 		}
 	})
 	w.settle(ktyMissing, true)
+}
+
+// sequence reads the value of spiffe_sequence.
+func (w *walker) sequence() {
+	start := w.at
+	w.value()
+	w.sequenced++
+	if n, err := strconv.ParseUint(string(w.in[start:w.at]), 10, 63); err == nil {
+		w.number = n
+	} else {
+		w.sequenced++ // no integer is none
+	}
 }
 
 // readEntry reads one element of keys.

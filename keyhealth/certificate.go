@@ -33,6 +33,9 @@ const (
 type Certificate struct {
 	Codes               []string // what is wrong whatever the time, in the order of the constants
 	NotBefore, NotAfter time.Time
+	// Issuer and Subject are the names in RFC 2253 form, the octets of their DER
+	// where they have none: hostile text, to be compared and never shown.
+	Issuer, Subject string
 }
 
 // CheckCertificate holds the first certificate of x5c against the key, x5t and
@@ -53,6 +56,7 @@ func CheckCertificate(p jwks.Public) (c Certificate, ok bool) {
 	_, lenient := asn1.Unmarshal(der, &in)
 	if lenient == nil {
 		c.NotBefore, c.NotAfter = in.TBS.Validity.NotBefore.UTC(), in.TBS.Validity.NotAfter.UTC()
+		c.Issuer, c.Subject = nameOf(in.TBS.Issuer.FullBytes), nameOf(in.TBS.Subject.FullBytes)
 		if certified, err := x509.ParsePKIXPublicKey(in.TBS.Key.FullBytes); err == nil && !sameKey(p, certified) {
 			c.Codes = append(c.Codes, KeyMismatch)
 		}
@@ -84,6 +88,16 @@ type certificate struct {
 	Validity  struct{ NotBefore, NotAfter time.Time }
 	Subject   asn1.RawValue
 	Key       asn1.RawValue
+}
+
+// nameOf reads a name, so that another string type for the same text is no other
+// name.
+func nameOf(der []byte) string {
+	var name pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(der, &name); err != nil || len(rest) > 0 {
+		return string(der)
+	}
+	return name.String()
 }
 
 // sameKey reports whether the certified key is that of the entry. One of a kind

@@ -14,7 +14,7 @@ import (
 
 // Version changes when a check is added or mended, so that keys which were
 // checked by an older version are checked once more.
-const Version = 1
+const Version = 2
 
 // Grade is how bad a weakness is, in the numbers of event severities.
 type Grade uint8

@@ -32,7 +32,8 @@ type EndpointRow struct {
 	URL    *string `json:"url"`  // of the key set, masked
 	Tier   *string `json:"tier"` // null when no daemon runs
 
-	Keys       int         `json:"keys"`   // of the baseline
+	Keys       int         `json:"keys"`   // of the baseline, which stays while the set is empty
+	Empty      bool        `json:"empty"`  // the set that is served has no keys, and set.emptied is open or it never had any
 	Digest     *string     `json:"digest"` // sha256:<hex> of the newest accepted set
 	Revision   uint64      `json:"revision"`
 	LastGood   *event.Time `json:"last_good"`   // last good poll; at rest to the minute
@@ -133,6 +134,7 @@ func (s *State) fill(ctx context.Context, row *EndpointRow) error {
 	row.LastChange = event.AtOrNil(m.Changed)
 	row.LastGood = event.AtOrNil(later(seen, m.Changed))
 	row.Conditions = conditions(row.Name, m)
+	row.Empty = !m.Baseline.IsZero() && (len(m.Live) == 0 || slices.ContainsFunc(row.Conditions, func(c ConditionRow) bool { return c.Type == event.SetEmptied }))
 	switch {
 	case m.Baseline.IsZero():
 	case slices.ContainsFunc(row.Conditions, ofTheWay):

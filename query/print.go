@@ -58,6 +58,9 @@ func PrintStatus(w io.Writer, r StatusReport) error {
 	if r.Running {
 		t.row("daemon", fmt.Sprintf("running, version %s, since %s", or(r.Version, "unknown"), when(r.StartedAt)))
 		t.row("configuration", or(r.ConfigDigest, "-"))
+		if r.ConfigRefused != nil {
+			t.row("", "the file on disk is refused, the one before goes on: "+cell(*r.ConfigRefused))
+		}
 	} else {
 		t.row("daemon", "not running; last event "+when(r.LastAlive))
 	}
@@ -162,7 +165,11 @@ func PrintEndpoints(w io.Writer, rows []EndpointRow) error {
 		if r.Error != nil {
 			last = cell(*r.Error)
 		}
-		t.row(cell(r.Name), r.State, strconv.Itoa(r.Keys), when(r.LastGood), when(r.LastChange), open, failures, last)
+		keys := strconv.Itoa(r.Keys)
+		if r.Empty {
+			keys = fmt.Sprintf("0 (%d known)", r.Keys)
+		}
+		t.row(cell(r.Name), r.State, keys, when(r.LastGood), when(r.LastChange), open, failures, last)
 	}
 	return t.flush()
 }
@@ -209,15 +216,22 @@ func PrintShown(w io.Writer, s Shown) error {
 		t.row("stands", "last good poll "+when(s.LastSeen))
 	}
 	t.row("digest", cell(s.Digest))
+	if len(s.Keys) == 0 {
+		t.row("keys", "none: the set is empty")
+	}
 	if e := s.Evidence; e != nil {
 		t.row("from", fmt.Sprintf("%s (%s)", cell(e.URL), or(e.RemoteAddr, "unknown address")))
 	}
-	if err := t.flush(); err != nil {
+	if err := t.flush(); err != nil || len(s.Keys) == 0 {
 		return err
 	}
 	t = newTable(w)
 	t.row("")
-	t.row("KID", "KTY", "BITS", "ALG", "USE", "FIRST SEEN", "STATE", "THUMBPRINT", "")
+	state := "STATE"
+	if s.At != nil {
+		state = "STATE TODAY" // at that time it was there
+	}
+	t.row("KID", "KTY", "BITS", "ALG", "USE", "FIRST SEEN", state, "THUMBPRINT", "")
 	for i := range s.Keys {
 		k := &s.Keys[i]
 		bits, state := "-", k.State

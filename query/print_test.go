@@ -69,7 +69,7 @@ replaced  2026-11-22 12:50:00Z
 digest    sha256:00
 from      https://corp.example/jwks.json (192.0.2.1:443)
 
-KID  KTY  BITS  ALG  USE  FIRST SEEN            STATE                      THUMBPRINT
+KID  KTY  BITS  ALG  USE  FIRST SEEN            STATE TODAY                THUMBPRINT
 a    OKP  256   -    -    -                     live                       T1
 c    OKP  256   -    -    2026-11-22 12:20:00Z  gone 2026-11-22 12:50:00Z  (no thumbprint)
 `},

@@ -1,5 +1,5 @@
-// Package query answers questions from a state: what the command line, the
-// socket and the page want to know, they all ask here, so that they can never
+// Package query answers questions from a state: what the command line and the
+// socket want to know, they all ask here, so that they can never
 // disagree. It only reads, and it reads no clock: what only a running daemon
 // knows comes in as Live.
 //
@@ -45,6 +45,7 @@ type Live struct {
 	Version      string
 	Started      time.Time
 	ConfigDigest string         // sha256:<hex>
+	Refused      string         // the first problem of the file on disk, when it was refused
 	Endpoints    []LiveEndpoint // those that are watched
 	Sinks        []LiveSink
 	Degraded     []string // codes of the open conditions of the agent itself

@@ -23,7 +23,10 @@ type StatusReport struct {
 	Version      *string     `json:"version"` // null when no daemon runs
 	StartedAt    *event.Time `json:"started_at"`
 	ConfigDigest *string     `json:"config_digest"`
-	Degraded     []string    `json:"degraded"` // codes of the agent's own open conditions, as far as it runs
+	// ConfigRefused is the first problem of the file on disk, when the one before goes
+	// on; else null.
+	ConfigRefused *string  `json:"config_refused"`
+	Degraded      []string `json:"degraded"` // codes of the agent's own open conditions, as far as it runs
 
 	StateBytes int64          `json:"state_bytes"`
 	Endpoints  EndpointCounts `json:"endpoints"`
@@ -81,7 +84,7 @@ func (s *State) Status(ctx context.Context) (StatusReport, error) {
 	r := StatusReport{Degraded: []string{}, Sinks: []SinkRow{}, Problems: []string{}}
 	if live != nil {
 		r.Running, r.Version, r.StartedAt = true, text(live.Version), event.AtOrNil(live.Started)
-		r.ConfigDigest = text(live.ConfigDigest)
+		r.ConfigDigest, r.ConfigRefused = text(live.ConfigDigest), text(live.Refused)
 		r.Degraded = append(r.Degraded, live.Degraded...)
 	}
 	if err := s.summarise(ctx, live, &r); err != nil {

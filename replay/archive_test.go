@@ -3,6 +3,10 @@ package replay
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +15,7 @@ import (
 	"github.com/ulikunitz/xz"
 
 	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/keyhealth"
 	"github.com/jwkswatch/jwkswatch/rules"
 )
 
@@ -93,12 +98,82 @@ func TestPolls(t *testing.T) {
 	}
 }
 
+// okp is a set of one key under the kid.
+func okp(kid string, x []byte) string {
+	return `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"` + kid + `","x":"` + base64.RawURLEncoding.EncodeToString(x) + `"}]}`
+}
+
+// sound is a key that nothing is wrong with, another one for each name.
+func sound(name string) []byte {
+	seed := sha256.Sum256([]byte(name))
+	return ed25519.NewKeyFromSeed(seed[:]).Public().(ed25519.PublicKey)
+}
+
+// TestChecks holds that a replay makes the checks of keys that the agent makes beside
+// its polls, against the lists of the operator too, and tells what they find with
+// the answer that showed the key.
+func TestChecks(t *testing.T) {
+	t.Parallel()
+	at := func(d int) time.Time { return time.Date(2026, 1, d, 0, 0, 0, 0, time.UTC) }
+	rows := []Row{
+		{T: at(1), Service: "a", Status: 200, Doc: []byte(okp("a", make([]byte, 32)))}, // of order four
+		{T: at(9), Service: "a", Status: 200, Doc: []byte(okp("b", sound("b")))},
+	}
+	sum := sha256.Sum256(new(big.Int).SetBytes(sound("b")).Bytes())
+	list, err := keyhealth.ParseBlocklist("ours", append(sum[:15:15], 3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, unchecked := range []bool{false, true} {
+		r := Archive(rows, Options{Book: rules.Book(), Blocklists: []*keyhealth.Blocklist{list}, Unchecked: unchecked})
+		found := map[event.Type]Told{}
+		for _, told := range r.Told {
+			if !told.Finding.Closing {
+				found[told.Finding.Type] = told
+			}
+		}
+		weak, ok := found[event.KeyWeak]
+		known, listed := found[event.KeyCompromised]
+		if ok == unchecked || listed == unchecked {
+			t.Fatalf("unchecked %t: %v", unchecked, found)
+		}
+		if !unchecked && (!weak.First || known.At.Sub(at(9)) > time.Minute) {
+			t.Errorf("weak at %s, known at %s", weak.At, known.At)
+		}
+	}
+}
+
+// TestLabelsThatTheObserverLost holds that nothing is told of kids where the archive
+// lists another number of them than it has keys, nor of the return to labels that
+// can be trusted.
+func TestLabelsThatTheObserverLost(t *testing.T) {
+	t.Parallel()
+	at := func(d int) time.Time { return time.Date(2026, 1, d, 0, 0, 0, 0, time.UTC) }
+	for listed, want := range map[int]int{0: 1, 1: 1, 2: 0} {
+		r := Archive([]Row{
+			{T: at(1), Service: "a", Status: 200, Listed: 1, Doc: []byte(okp("k", sound("a")))},
+			{T: at(9), Service: "a", Status: 200, Listed: listed, Doc: []byte(okp("k", sound("b")))},
+			{T: at(12), Service: "a", Status: 200, Listed: 1, Doc: []byte(okp("l", sound("b")))},
+		}, Options{Book: rules.Book()})
+		mutated, relabelled := 0, 0
+		for _, told := range r.Told {
+			switch told.Finding.Type {
+			case event.KeyMutated:
+				mutated++
+			case event.KeyRelabelled:
+				relabelled++
+			}
+		}
+		if mutated != want || relabelled != 1 && want == 1 {
+			t.Errorf("%d listed: %d mutated, %d relabelled", listed, mutated, relabelled)
+		}
+	}
+}
+
 // TestArchive replays an exchange of all keys, a failure and a first day.
 func TestArchive(t *testing.T) {
 	t.Parallel()
-	key := func(x string) string {
-		return `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"` + x + `","x":"` + strings.Repeat(x, 43) + `"}]}`
-	}
+	key := func(x string) string { return okp(x, sound(x)) }
 	var rows []Row
 	for d, doc := range map[int]string{1: key("A"), 2: key("B"), 9: key("C")} {
 		rows = append(rows, Row{T: time.Date(2026, 1, d, 0, 0, 0, 0, time.UTC), Service: "a", Status: 200, Doc: []byte(doc)})

@@ -10,6 +10,7 @@ import (
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/history"
 	"github.com/jwkswatch/jwkswatch/jwks"
+	"github.com/jwkswatch/jwkswatch/keyhealth"
 	"github.com/jwkswatch/jwkswatch/rules"
 )
 
@@ -51,6 +52,11 @@ type Options struct {
 	// are an archive, and polls are taken to be as far apart as its rows.
 	Policy func(endpoint string) rules.Policy
 	Until  time.Time
+	// Blocklists are lists of known keys, beside those that are built in.
+	Blocklists []*keyhealth.Blocklist
+	// Unchecked leaves out the checks of material and certificates, which take most
+	// of the time.
+	Unchecked bool
 }
 
 // Result is what would have been told.
@@ -203,6 +209,10 @@ type player struct {
 	review time.Time // when an unchanged answer must be judged again
 	steps  int
 
+	// unlabelled says that the labels of the row cannot be trusted, guarded that
+	// those of the row before could not.
+	unlabelled, guarded bool
+
 	parsed *Row // of set
 	set    *jwks.Set
 	told   []Told
@@ -259,15 +269,51 @@ func (p *player) poll(r *Row, at time.Time) {
 	if p.parsed != r {
 		p.parsed, p.set = r, jwks.Parse(r.Doc)
 	}
+	p.guarded, p.unlabelled = p.unlabelled, r.Listed > 0 && r.Listed != len(p.set.Keys)
 	look := p.step(rules.Observation{At: at, Set: p.set, GoodInARow: p.goods})
 	for range maxLooks {
+		var found *rules.Health
 		if look == 0 {
-			break
+			if found = p.checks(); found.Empty() {
+				break
+			}
+			look = rules.LookAfter
 		}
 		at = at.Add(look)
 		p.goods++
-		look = p.step(rules.Observation{At: at, Set: p.set, GoodInARow: p.goods})
+		look = p.step(rules.Observation{At: at, Set: p.set, GoodInARow: p.goods, Health: found})
 	}
+}
+
+// checks makes the checks that the set still needs, each once. The agent makes
+// them beside its polls, and has them a few seconds later. Moduli of different
+// endpoints are not held against each other: a replay is of each alone.
+func (p *player) checks() *rules.Health {
+	if p.o.Unchecked || !p.set.Usable() {
+		return nil
+	}
+	found := &rules.Health{Keys: map[jwks.Identity]*history.Health{}, Sets: map[[32]byte]history.Verdict{}}
+	due := p.memory.Unchecked(p.set.Keys, rules.Checks(p.o.Blocklists))
+	if len(due) > 0 {
+		for i, key := range p.set.Publics() {
+			if k := &p.set.Keys[i]; slices.Contains(due, i) {
+				found.Keys[k.ID] = rules.CheckUp(&key, k.Cert, p.o.Blocklists)
+			}
+		}
+	}
+	if slices.ContainsFunc(p.memory.Digests, func(d history.Digest) bool { return d.Sum == p.set.Digest }) && p.memory.VerdictOf(p.set.Digest).Read == history.Unread {
+		found.Sets[p.set.Digest] = rules.ReadBy(p.set)
+	}
+	return found
+}
+
+// ofLabels reports whether findings of the type go by the kids of the keys.
+func ofLabels(t event.Type) bool {
+	switch t {
+	case event.KeyMutated, event.KeyKidReused, event.KeyRelabelled, event.SetAmbiguous:
+		return true
+	}
+	return false
 }
 
 func (p *player) step(o rules.Observation) time.Duration {
@@ -282,6 +328,9 @@ func (p *player) step(o rules.Observation) time.Duration {
 	}
 	for i := range out.Findings {
 		f := &out.Findings[i]
+		if (p.unlabelled || p.guarded) && ofLabels(f.Type) {
+			continue // the observer itself could not tell which kid is of which key
+		}
 		e := event.Event{Type: f.Type.CloudEvent(), Subject: cmp.Or(f.Subject(), p.policy.Endpoint), Time: event.At(o.At), Data: f.Data()}
 		e.Data.Endpoint = &event.Endpoint{Name: p.policy.Endpoint, Tier: p.policy.Tier}
 		if p.o.Amend != nil && !f.Closing {

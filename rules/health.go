@@ -95,6 +95,7 @@ func CheckUp(p *jwks.Public, cert [32]byte, lists []*keyhealth.Blocklist) *histo
 	}
 	if c, ok := keyhealth.CheckCertificate(*p); ok {
 		h.CertCodes, h.NotBefore, h.NotAfter = c.Codes, c.NotBefore.Truncate(time.Millisecond), c.NotAfter.Truncate(time.Millisecond)
+		h.Issuer, h.Subject = shortSum(c.Issuer), shortSum(c.Subject)
 	}
 	for _, l := range lists {
 		if source, ok := l.Find(*p); ok {
@@ -103,6 +104,15 @@ func CheckUp(p *jwks.Public, cert [32]byte, lists []*keyhealth.Blocklist) *histo
 		}
 	}
 	return h
+}
+
+// shortSum is what is remembered of a name, zero for none.
+func shortSum(name string) (out [8]byte) {
+	if name != "" {
+		sum := sha256.Sum256([]byte(name))
+		copy(out[:], sum[:])
+	}
+	return out
 }
 
 // ReadBy is what go-jose makes of the set, as Digest.Verdict keeps it. It is slow.

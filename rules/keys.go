@@ -146,16 +146,6 @@ func keyReencoded(c *Case) []Finding {
 	})
 }
 
-func keyCertificateChanged(c *Case) []Finding {
-	return each(c, diff.Recertified, func(ch Change, f *Finding) {
-		c.was(ch, f)
-		f.Details = &event.KeyCertificateChangedDetails{
-			Before: certificate(*ch.Was), After: certificate(ch.Material), Confirmation: ch.Seen,
-		}
-		f.Message = c.message(f, "certificate of "+noun(ch.Material), "changed, its material did not", "")
-	})
-}
-
 // was fills in the key as it stood before.
 func (c *Case) was(ch Change, f *Finding) {
 	f.Previous = new(c.fact(*ch.Was.Key(), f.When))

@@ -9,13 +9,14 @@ func (s *step) passing(x *answer) {
 	s.rotationPassing(x)
 	s.declaredPassing(x)
 	s.windowsPassing(x)
+	s.sequencePassing(x)
 }
 
 // review is when the next answer must be judged even if it shows nothing new;
 // zero for never.
 func (s *step) review() time.Time {
 	var next time.Time
-	for _, t := range [...]time.Time{s.stabilityReview(), s.rotationReview(), s.healthReview(), s.declaredReview(), s.windowsReview(), s.floodReview()} {
+	for _, t := range [...]time.Time{s.stabilityReview(), s.rotationReview(), s.healthReview(), s.declaredReview(), s.windowsReview(), s.floodReview(), s.sequenceReview()} {
 		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
 			next = t
 		}

@@ -8,11 +8,12 @@ import (
 	"github.com/jwkswatch/jwkswatch/history"
 )
 
-// setRolledBack tells of an older set that is served again.
+// setRolledBack tells of an older set that is served again, by what it holds or by
+// what the issuer counts it as.
 func setRolledBack(c *Case) []Finding {
 	r := c.resurrection
 	if r == nil || r.olderAt.IsZero() {
-		return nil
+		return sequenceRegressed(c)
 	}
 	f := Finding{
 		When: c.When, Confirmed: c.Seen.Agreed > 1,

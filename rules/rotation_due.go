@@ -14,7 +14,8 @@ import (
 const (
 	// pastExp is how long a key may stand after its own exp.
 	pastExp = day
-	// outlives times the longest life of leastLives keys is too old.
+	// outlives times the longest life of leastLives keys is too old, but never what
+	// is not established yet: where keys live for minutes, an hour is no age.
 	outlives   = 3
 	leastLives = 5
 	// maxAlgs bounds what one event tells of unexpected algorithms.
@@ -174,7 +175,7 @@ func (s *step) outlivesAt(k *jwks.Key) time.Time {
 	if len(lives) < leastLives || k.Class() != jwks.ClassSignature || s.o.At.Sub(s.m.Rotation.Since) < learnFor {
 		return time.Time{}
 	}
-	return s.tooOldAt(k, outlives*slices.Max(lives))
+	return s.tooOldAt(k, max(outlives*slices.Max(lives), history.Established))
 }
 
 // counted holds the number and the algorithms of signing keys against what is

@@ -178,6 +178,12 @@ func TestOutlives(t *testing.T) {
 			t.Errorf("after %v: %q", age, a.code)
 		}
 	}
+	m.Habit.Lives = hours(0.1, 0.2, 0.1, 0.1, 0.1) // an age of minutes is none
+	for age, want := range map[time.Duration]string{time.Hour: "", 7 * day: "", 7*day + 1: "outlives"} {
+		if a, _ := s.aged(&k, began.Add(age)); a.code != want {
+			t.Errorf("of short lives, after %v: %q", age, a.code)
+		}
+	}
 	k.Use = "enc"
 	if _, old := s.aged(&k, began.Add(50*day)); old {
 		t.Error("a key for encryption outlives signing keys")

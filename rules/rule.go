@@ -1,6 +1,6 @@
 // Package rules judges. It turns one observation of one endpoint, held against
 // what is remembered of it, into findings: what happened, how bad it is and
-// why. The whole book of rules is a list of values in book.go, to be read from
+// why. The whole book of rules is a list of values in book.go and book_*.go, to be read from
 // top to bottom.
 //
 // The package is pure: Step is a function of a memory, an observation and a
@@ -103,7 +103,8 @@ type Case struct {
 	noise         *event.EndpointNoisyDetails // of what is withheld, to be told
 	noiseSeverity event.Severity
 
-	due *arrears // of a case about time; else nil
+	due       *arrears   // of a case about time; else nil
+	regressed *regressed // the sequence number of the set; else nil
 
 	late   []*history.Condition // that were withheld when they opened
 	closed []*history.Condition
@@ -145,11 +146,16 @@ type Failure struct {
 	Host     string           `json:"host,omitempty"` // that was asked
 	Evidence *event.Transport `json:"evidence,omitempty"`
 	// OthersResolve says that the resolver answers for other names.
-	OthersResolve bool      `json:"others_resolve,omitempty"`
-	LeafSPKI      string    `json:"leaf_spki,omitempty"` // hex, of the certificate that was refused
-	LeafIssuer    string    `json:"leaf_issuer,omitempty"`
-	LeafNotAfter  time.Time `json:"leaf_not_after,omitzero"`
-	Redirect      *Redirect `json:"redirect,omitempty"`
+	OthersResolve bool `json:"others_resolve,omitempty"`
+	// Alias is the name that is gone, with the code nxdomain, when Host is an alias
+	// of it; Platform is the domain of the shared hosting platform that answered
+	// with its own certificate.
+	Alias        string    `json:"alias,omitempty"`
+	Platform     string    `json:"platform,omitempty"`
+	LeafSPKI     string    `json:"leaf_spki,omitempty"` // hex, of the certificate that was refused
+	LeafIssuer   string    `json:"leaf_issuer,omitempty"`
+	LeafNotAfter time.Time `json:"leaf_not_after,omitzero"`
+	Redirect     *Redirect `json:"redirect,omitempty"`
 	// Row counts the failures in a row that had the same code, and RowSince is
 	// the time of the first of them.
 	Row      int       `json:"row,omitempty"`

@@ -62,7 +62,11 @@ func setEmptied(c *Case) []Finding {
 		When: c.When, Confirmed: c.Seen.Agreed > 1, opens: []string{history.FlawID(string(event.SetEmptied))},
 		Details: &event.SetEmptiedDetails{KnownKeys: c.Emptied.Known, Confirmation: c.Seen},
 	}
-	f.Message = c.message(&f, "", "the set is empty", fmt.Sprintf("no token verifies; the %s stay the baseline", plural(c.Emptied.Known, "known key")))
+	stays := "the known key stays the baseline"
+	if c.Emptied.Known != 1 {
+		stays = fmt.Sprintf("the %d known keys stay the baseline", c.Emptied.Known)
+	}
+	f.Message = c.message(&f, "", "the set is empty", "no token verifies; "+stays)
 	return []Finding{f}
 }
 
@@ -72,12 +76,12 @@ func unreachable(c *Case) []Finding {
 		return nil
 	}
 	effect := "nobody watches this issuer meanwhile"
-	what, codes, severity := "no answer", []string{}, event.Severity(0)
+	what, codes, severity := failed(f), []string{}, event.Severity(0)
 	switch {
 	case c.unreachable == undiscovered():
 		what, effect = "no discovery document", "the last known key set is watched, a move of it would go unseen"
 	case c.unreachable == prolonged():
-		what, codes, severity = "still no answer", []string{codeProlonged}, event.SeverityHigh
+		what, codes, severity = "still "+what, []string{codeProlonged}, event.SeverityHigh
 	case c.unreachable == intermittent():
 		what, codes, effect = "polls fail again and again", []string{codeIntermittent}, "a change between them is seen late"
 	case f.Code == codeBlocked && f.Row >= f.Count:
@@ -91,6 +95,27 @@ func unreachable(c *Case) []Finding {
 		Message: short(fmt.Sprintf("%s: %s since %s (%s, %d polls failed); %s",
 			c.Policy.Endpoint, what, clock(f.Since), f.Phase, f.Count, effect)),
 	}}
+}
+
+// failed says in words what came in place of a key set.
+func failed(f *Failure) string {
+	status := 0
+	if f.Evidence != nil && f.Evidence.Status != nil {
+		status = *f.Evidence.Status
+	}
+	switch {
+	case f.Phase == "refused":
+		return "not asked, as its URL or address is not allowed to us"
+	case f.Phase == "status" && status != 0:
+		return fmt.Sprintf("HTTP %d in place of a key set", status)
+	case f.Phase == "status":
+		return "an error in place of a key set"
+	case f.Phase == "size":
+		return "an answer that is too long"
+	case f.Phase == "tls":
+		return "no connection that can be trusted"
+	}
+	return "no answer"
 }
 
 // openedByChange is the reason of a flaw that a change brought.

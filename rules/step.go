@@ -145,6 +145,7 @@ func (s *step) baseline(x *answer) {
 	c.Baseline = "first_sight"
 	if !s.m.Baseline.IsZero() {
 		c.Baseline = "url_changed"
+		s.m.Sequence = history.Sequence{}
 		s.m.Learned = history.Learned{} // where another URL led is no measure for this one
 	}
 	c.Seen = seen(x, x)

@@ -107,20 +107,32 @@ func (s *Sight) opened(id string, atLeast time.Duration) bool {
 	})
 }
 
+// dangling finds names that somebody else may take: that do not exist, that are an
+// alias of one that does not, or behind which a hosting platform has no customer
+// any more and answers for itself.
 func dangling(s *Sight) []Flaw {
 	f := s.Failure
-	if f == nil || f.Code != "nxdomain" || f.Row < danglingRow || !f.OthersResolve {
+	if f == nil || f.Row < danglingRow || s.At.Sub(f.RowSince) < min(danglingSpan, 2*s.Policy.Interval) {
 		return nil
 	}
-	if s.At.Sub(f.RowSince) < min(danglingSpan, 2*s.Policy.Interval) {
+	d := &event.EndpointDanglingDetails{Host: event.Text(f.Host), Failures: f.Row, Since: new(event.At(f.RowSince))}
+	flaw := Flaw{Details: d}
+	switch {
+	case f.Code == "nxdomain" && f.OthersResolve && f.Alias == "":
+		d.Code, flaw.What = "nxdomain", "the host exists no more in DNS: whoever registers it signs your tokens"
+		flaw.ID = history.FlawID(string(event.EndpointDangling))
+	case f.Code == "nxdomain" && f.OthersResolve:
+		d.Code, d.Target = "alias_nxdomain", event.TextOrNil(f.Alias)
+		flaw.What = "the host is an alias of a name that exists no more: whoever registers that one signs your tokens"
+		flaw.ID = history.FlawID(string(event.EndpointDangling))
+	case f.Code == "wrong_name" && f.Platform != "":
+		d.Code, d.Target = "provider_default", event.TextOrNil(f.Platform)
+		flaw.What = "a hosting platform answers for itself: whoever claims the name there signs your tokens"
+		flaw.ID = history.FlawID(string(event.EndpointDangling), d.Code)
+	default:
 		return nil
 	}
-	return []Flaw{{
-		ID: history.FlawID(string(event.EndpointDangling)), What: "the host exists no more in DNS: whoever registers it signs your tokens",
-		Details: &event.EndpointDanglingDetails{
-			Code: "nxdomain", Host: event.Text(f.Host), Failures: f.Row, Since: new(event.At(f.RowSince)),
-		},
-	}}
+	return []Flaw{flaw}
 }
 
 func cachePolicy(s *Sight) []Flaw {
@@ -141,6 +153,11 @@ func cachePolicy(s *Sight) []Flaw {
 	var out []Flaw
 	if f.HasMaxAge && f.MaxAge > longMaxAge {
 		out = append(out, flaw("long_max_age", fmt.Sprintf("caches may keep the set for %d hours: a key withdrawn for a reason lives on in them", int64(f.MaxAge/time.Hour))))
+	}
+	if f.HasMaxAge && s.Policy.Expect.Overlap > 0 && f.MaxAge > s.Policy.Expect.Overlap {
+		long := flaw("exceeds_overlap", "caches may keep the set for longer than old and new keys stand together: tokens fail at each rotation")
+		long.Severity = event.SeverityMedium
+		out = append(out, long)
 	}
 	if f.Stale {
 		out = append(out, flaw("age_beyond_max_age", "a cache serves a set that is older than it may: what changed since is not in it"))

@@ -182,6 +182,25 @@ func TestCachePolicy(t *testing.T) {
 	s.expect(s.poll(doc("A:a")), "informational endpoint.cache_policy closed")
 }
 
+// TestCachePolicyAndTheOverlap pins what is declared of the overlap from both sides.
+func TestCachePolicyAndTheOverlap(t *testing.T) {
+	t.Parallel()
+	for overlap, want := range map[time.Duration]int{0: 0, time.Hour: 0, time.Hour - time.Second: 1} {
+		s := newSim(t)
+		s.policy.Expect.Overlap = overlap
+		scene(shows(func(f *rules.Facts) { f.HasMaxAge, f.MaxAge = true, time.Hour }), polls(doc("A:a")))(s)
+		list := s.openings(event.EndpointCachePolicy)
+		if len(list) != want {
+			t.Fatalf("overlap %s: %q", overlap, tell(list))
+		}
+		for _, f := range list {
+			if d := f.Details.(*event.EndpointCachePolicyDetails); d.Code != "exceeds_overlap" || f.Severity != event.SeverityMedium {
+				t.Errorf("%s, %+v", f.Severity, d)
+			}
+		}
+	}
+}
+
 func TestContentType(t *testing.T) {
 	t.Parallel()
 	for contentType, ok := range map[string]bool{

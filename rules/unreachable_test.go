@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -146,6 +147,28 @@ func TestReturnedAsAnother(t *testing.T) {
 		})
 		if got != c.want {
 			t.Errorf("%s: %q", name, tell(s.all))
+		}
+	}
+}
+
+// TestWhatCameInPlaceOfASet holds that an answer which is none is told from no
+// answer, and both from an address that we ourselves do not ask.
+func TestWhatCameInPlaceOfASet(t *testing.T) {
+	t.Parallel()
+	for want, f := range map[string]rules.Failure{
+		"no answer since ":                                          {Phase: "dial"},
+		"HTTP 404 in place of a key set since ":                     {Phase: "status", Evidence: &event.Transport{Status: new(404)}},
+		"an error in place of a key set since ":                     {Phase: "status"},
+		"not asked, as its URL or address is not allowed to us sin": {Phase: "refused"},
+		"an answer that is too long since ":                         {Phase: "size"},
+		"no connection that can be trusted since ":                  {Phase: "tls"},
+		"it refuses us since ":                                      {Phase: "status", Code: "blocked", Row: 9, Evidence: &event.Transport{Status: new(403)}},
+	} {
+		s := newSim(t)
+		s.poll(doc("A:a"))
+		fails(4, f)(s)
+		if got := s.only(event.EndpointUnreachable).Message; !strings.HasPrefix(got, "corp-idp: "+want) {
+			t.Errorf("%s: %s", f.Phase, got)
 		}
 	}
 }

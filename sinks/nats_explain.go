@@ -26,7 +26,7 @@ func (n *NATS) explain(l *link, subject string, err error) error {
 			subject, n.cfg.Timeout, n.cfg.inboxPrefix())
 	case errors.Is(err, jetstream.ErrNoStreamResponse):
 		l.recheck()
-		return fmt.Errorf("no stream takes %s", subject)
+		return fmt.Errorf("no stream takes %s: make one, or let the agent do it with manage: create", subject)
 	case errors.Is(err, jetstream.ErrInvalidJSAck):
 		n.note(func(s *NATSStats) { s.ForeignAcks++ })
 		return fmt.Errorf("the answer for %s is no acknowledgement of JetStream: another subscriber answers on this subject "+

@@ -89,6 +89,8 @@ func (n *NATS) verify(ctx context.Context, js jetstream.JetStream) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("no answer about the stream: manage: %s needs the right to publish to $JS.API.STREAM.INFO.%s", n.cfg.Manage, n.cfg.Stream)
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return fmt.Errorf("there is no stream %s: make it, or let the agent do it with manage: create", n.cfg.Stream)
 	case err != nil:
 		return err
 	}

@@ -70,7 +70,7 @@ func TestNATSManageVerifies(t *testing.T) {
 	log := &ops{}
 	n := openNATS(t, c, log.logger())
 	d, _ := deliver(t, newJournal(samples(1, 1)...), n, log.logger())
-	eventually(t, "the missing stream is told of", func() bool { return strings.Contains(n.Stats().StreamProblems, "stream not found") })
+	eventually(t, "the missing stream is told of", func() bool { return strings.Contains(n.Stats().StreamProblems, "manage: create") })
 	stream(t, nc, func(c *jetstream.StreamConfig) { c.Storage, c.Duplicates = jetstream.MemoryStorage, time.Minute })
 	eventually(t, "the problems are told of", func() bool {
 		p := n.Stats().StreamProblems

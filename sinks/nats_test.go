@@ -62,7 +62,7 @@ func TestNATSNoStream(t *testing.T) {
 	log := &ops{}
 	d, _ := deliver(t, j, openNATS(t, quick(b), log.logger()), log.logger())
 	eventually(t, "the missing stream is told of", func() bool {
-		return strings.Contains(d.Stats().LastError, "no stream takes jwkswatch.v1.high.key.added.ep-0")
+		return strings.Contains(d.Stats().LastError, "no stream takes jwkswatch.v1.high.key.added.ep-0: make one, or let the agent do it with manage: create")
 	})
 	eventually(t, "it is tried again", func() bool { return d.Stats().Retries >= 2 })
 	if n := log.count("no stream takes"); n != 1 {

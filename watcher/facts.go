@@ -42,9 +42,10 @@ func (w *Watcher) fault(ctx context.Context, s *slot, before *rules.Failure, t *
 		Host: hostOf(t.URL), Evidence: failed(t, r), Row: 1, RowSince: now,
 	}
 	if e, ok := errors.AsType[*fetch.Error](cause); ok {
-		f.Phase, f.Code = string(e.Phase), code(e.Code)
+		f.Phase, f.Code, f.Alias = string(e.Phase), code(e.Code), e.Alias
 		if leaf := e.Leaf; leaf != nil {
 			f.LeafSPKI, f.LeafIssuer, f.LeafNotAfter = hex.EncodeToString(leaf.SPKI[:]), leaf.Issuer, leaf.NotAfter
+			f.Platform = leaf.Platform
 		}
 		f.Redirect = redirect(e.Redirect)
 	}

@@ -113,7 +113,7 @@ func (w *Watcher) toExamine(s *slot, set *jwks.Set, m *history.Memory) {
 	if !set.Usable() {
 		return
 	}
-	j := &job{endpoint: s.e.Name, set: set, places: m.Unchecked(set.Keys, rules.Checks(w.Blocklists))}
+	j := &job{endpoint: s.e.Name, set: set, places: m.Unchecked(set.Keys, rules.Checks(w.blocklists()))}
 	for _, d := range m.Digests {
 		j.read = j.read || d.Sum == set.Digest
 	}
@@ -209,7 +209,7 @@ func (w *Watcher) check(j *job, i int, found *rules.Health) {
 	if !ok {
 		return
 	}
-	found.Keys[k.ID] = rules.CheckUp(&p, k.Cert, w.Blocklists)
+	found.Keys[k.ID] = rules.CheckUp(&p, k.Cert, w.blocklists())
 	if p.N == nil {
 		return
 	}

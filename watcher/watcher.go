@@ -83,7 +83,8 @@ type Watcher struct {
 	Observer  Observer
 	Log       zerolog.Logger // operations
 
-	// Blocklists are the operator's lists of keys whose private half is known.
+	// Blocklists are the operator's lists of keys whose private half is known;
+	// SetBlocklists replaces them.
 	Blocklists []*keyhealth.Blocklist
 	// Workers is how many polls may be under way at once; 0 means 64.
 	Workers int
@@ -105,6 +106,7 @@ type Watcher struct {
 	changes  changes
 	observer atomic.Pointer[Observer] // nil: Observer
 	custom   atomic.Pointer[operator]
+	lists    atomic.Pointer[[]*keyhealth.Blocklist] // nil: Blocklists
 	degraded atomic.Bool
 	stats    counters
 	seen     seen
@@ -118,6 +120,26 @@ type Watcher struct {
 type operator struct {
 	rules  *custom.Set
 	digest [32]byte
+}
+
+// SetBlocklists replaces the lists of known keys. When others are on them, every key
+// that stands is checked once more, with the next answer of its endpoint.
+func (w *Watcher) SetBlocklists(lists []*keyhealth.Blocklist) {
+	before := rules.Checks(w.blocklists())
+	w.lists.Store(&lists)
+	if rules.Checks(lists) == before {
+		return
+	}
+	for _, s := range w.slots() {
+		s.marked.Store(true)
+	}
+}
+
+func (w *Watcher) blocklists() []*keyhealth.Blocklist {
+	if lists := w.lists.Load(); lists != nil {
+		return *lists
+	}
+	return w.Blocklists
 }
 
 // SetRules gives the operator's rules the last word on events from now on; nil for

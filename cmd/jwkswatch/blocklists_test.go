@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,9 +15,9 @@ import (
 	"github.com/jwkswatch/jwkswatch/lab"
 )
 
-// TestBlocklistOfTheOperator runs the real binary with a list of known keys: the key
-// that is on it is key.compromised, and a file that is no list keeps the daemon from
-// starting.
+// TestBlocklistOfTheOperator runs the real binary with a list of known keys: a key
+// that comes on the list while it stands is key.compromised, a shorter list is told,
+// and a file that is no list is refused with its place.
 func TestBlocklistOfTheOperator(t *testing.T) {
 	t.Parallel()
 	known := lab.NewEd25519("known")
@@ -43,24 +45,42 @@ func TestBlocklistOfTheOperator(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	put(list, append(sum[:15:15], 7))
+	other := append(bytes.Repeat([]byte{1}, 15), 7)
+	put(list, other)
 	put(config, fmt.Appendf(nil, "state: { path: %s/state.db }\npoll: { interval: 1s }\nendpoints: [{ name: idp, jwks_uri: %q, allow_private: true }]\ncompromised: { blocklists: [known.dat] }\n", dir, url))
 	d := startDaemon(t, config)
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		var told strings.Builder
-		for _, e := range d.printed(t) {
-			told.WriteString(fmt.Sprint(e.Data.Event.Severity, " ", e.Data.Event.Type, " ", e.Data.Details, "\n"))
-		}
-		if strings.Contains(told.String(), "critical key.compromised") {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("told %s\n%s", told.String(), d.errs)
+	told := func(want string) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+			var all string
+			for _, e := range d.printed(t) {
+				all += fmt.Sprint(e.Data.Event.Severity, " ", e.Data.Event.Type, " ", e.Data.Event.Message, "\n")
+			}
+			if strings.Contains(all, want) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%q is not among\n%s\n%s", want, all, d.errs)
+			}
 		}
 	}
-	d.stop(t)
+	told("baseline.established")
+	put(list, slices.Concat(other, sum[:15], []byte{7})) // sum does not begin with 0 or 1
+	if got := d.ask(t, exitOK, "reload", "-c", config); !strings.Contains(got, "applied") {
+		t.Errorf("another content of the list: %s", got)
+	}
+	told("critical key.compromised")
 	put(list, []byte("no list"))
-	if got := d.ask(t, exitFailed, "run", "-c", config); !strings.Contains(got, "compromised.blocklists: block-list known.dat") {
+	if got := d.ask(t, exitConfig, "reload", "-c", config); !strings.Contains(got, ":4:29: ") || !strings.Contains(got, "7 octets are no whole records") {
 		t.Errorf("no list: %s", got)
+	}
+	put(list, other)
+	if got := d.ask(t, exitOK, "reload", "-c", config); !strings.Contains(got, "list of known keys known.dat has 1 keys and no longer 2") {
+		t.Errorf("a shorter list: %s", got)
+	}
+	d.stop(t)
+	put(list, nil)
+	if got := d.ask(t, exitConfig, "run", "-c", config); !strings.Contains(got, "it is empty") {
+		t.Errorf("an empty list: %s", got)
 	}
 }

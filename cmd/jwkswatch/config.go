@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -196,6 +197,9 @@ func loadConfig(path string, errs io.Writer) (*configs.Config, error) {
 			return nil, &ended{exitFailed, err}
 		}
 		return nil, &ended{code: exitConfig}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; jwkswatch config init prints a first one", err)
 	}
 	if err != nil {
 		return nil, &ended{exitBlind, err}

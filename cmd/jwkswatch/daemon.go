@@ -55,16 +55,12 @@ func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log z
 	if err != nil {
 		return nil, err
 	}
-	lists, err := blocklists(c.Compromised.Blocklists)
-	if err != nil {
-		return nil, err
-	}
 	d := &daemon{
 		db: db, voice: voice, log: log, started: time.Now(), systemd: systemd,
 		post: &couriers{db: db, out: out, instance: c.Observer.Name, log: log, lost: lost(voice)},
 		watcher: &watcher.Watcher{
 			Endpoints: list, Observer: observer(c), Fetch: &fetch.Client{UserAgent: "jwkswatch/" + version()},
-			Store: db, Book: rules.Book(), Blocklists: lists, IDs: ids, Log: log,
+			Store: db, Book: rules.Book(), Blocklists: c.Compromised.Lists, IDs: ids, Log: log,
 		},
 	}
 	d.watcher.SetRules(c.Rules.Set)
@@ -208,7 +204,14 @@ func (d *daemon) begin(ctx context.Context, c *configs.Config) error {
 
 // coverage is what is watched.
 func coverage(c *configs.Config) agent.StartFacts {
-	f := agent.StartFacts{ConfigDigest: digest(c.Digest)}
+	posture := c.Posture()
+	f := agent.StartFacts{
+		ConfigDigest: digest(c.Digest), Posture: posture.Encode(),
+		Since: func(before []byte) (event.AgentConfigChangedDetails, bool, error) {
+			d, err := posture.Since(before)
+			return differing(d), d.Critical, err
+		},
+	}
 	for _, e := range c.Endpoints {
 		f.Endpoints = append(f.Endpoints, agent.Watched{Name: e.Name, Tier: e.Tier, Interval: e.Interval})
 	}
@@ -256,6 +259,7 @@ func (d *daemon) adopt(ctx context.Context, c *configs.Config, delta configs.Del
 		return err
 	}
 	d.watcher.SetRules(c.Rules.Set)
+	d.watcher.SetBlocklists(c.Compromised.Lists)
 	if err := say(); err != nil {
 		d.log.Error().Err(err).Msg("that the configuration changed is not stored yet; it is tried again")
 	}

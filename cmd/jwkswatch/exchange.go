@@ -42,6 +42,7 @@ type exchange struct {
 	mu     sync.Mutex
 	config *configs.Config // in use
 	counts web.Config
+	bad    string // the first problem of the file on disk; "" while it is the one in use
 }
 
 func newExchange(d *daemon, path string, c *configs.Config) *exchange {
@@ -119,7 +120,7 @@ func (x *exchange) load(ctx context.Context, by string) control.ReloadResult {
 	if err == nil {
 		delta = configs.Changes(old, next)
 		if len(delta.Restart) > 0 {
-			err = needsRestart(x.path, delta.Restart)
+			err = needsRestart(next, delta.Restart)
 		} else {
 			err = x.d.adopt(ctx, next, delta, func() error {
 				// What is not told yet is told together with this: a change that was
@@ -141,9 +142,10 @@ func (x *exchange) load(ctx context.Context, by string) control.ReloadResult {
 		return x.refused(ctx, by, old, err)
 	}
 	r := control.ReloadResult{
-		Outcome: control.Applied, Digest: digest(next.Digest),
+		Outcome: control.Applied, Digest: digest(next.Digest), File: x.path,
 		EndpointsAdded: delta.EndpointsAdded, EndpointsRemoved: delta.EndpointsRemoved, EndpointsChanged: delta.EndpointsChanged,
-		SinksAdded: delta.SinksAdded, SinksRemoved: delta.SinksRemoved, SinksChanged: delta.SinksChanged, Shrinks: delta.Shrinks,
+		SinksAdded: delta.SinksAdded, SinksRemoved: delta.SinksRemoved, SinksChanged: delta.SinksChanged,
+		Settings: delta.Settings, Shrinks: delta.Shrinks,
 	}
 	if delta.Empty() {
 		r.Outcome = control.Unchanged
@@ -153,7 +155,7 @@ func (x *exchange) load(ctx context.Context, by string) control.ReloadResult {
 	if r.Outcome == control.Applied {
 		x.counts.Applied++
 	}
-	x.counts.Loaded, x.counts.Failed = time.Now(), false
+	x.counts.Loaded, x.counts.Failed, x.bad = time.Now(), false, ""
 	x.mu.Unlock()
 	x.approvals(ctx)
 	x.d.log.Info().Str("by", by).Str("outcome", r.Outcome).Str("config_digest", r.Digest).Msg("configuration loaded again")
@@ -165,11 +167,18 @@ func (x *exchange) said(ctx context.Context, by string, old, next *configs.Confi
 	if d.Empty() {
 		return x.d.voice.ConfigMended(ctx, time.Now(), by, digest(next.Digest))
 	}
-	return x.d.voice.ConfigChanged(ctx, time.Now(), event.AgentConfigChangedDetails{
-		Outcome: "applied", Trigger: by, DigestBefore: new(digest(old.Digest)), DigestAfter: new(digest(next.Digest)),
+	details := differing(d)
+	details.Outcome, details.Trigger = "applied", by
+	details.DigestBefore, details.DigestAfter = new(digest(old.Digest)), new(digest(next.Digest))
+	return x.d.voice.ConfigChanged(ctx, time.Now(), details, d.Critical, coverage(next))
+}
+
+// differing are the lists of an event about a change.
+func differing(d configs.Delta) event.AgentConfigChangedDetails {
+	return event.AgentConfigChangedDetails{
 		EndpointsAdded: d.EndpointsAdded, EndpointsRemoved: d.EndpointsRemoved, EndpointsChanged: d.EndpointsChanged,
-		SinksAdded: d.SinksAdded, SinksRemoved: d.SinksRemoved, SinksChanged: d.SinksChanged, Shrinks: d.Shrinks,
-	}, d.Critical, coverage(next))
+		SinksAdded: d.SinksAdded, SinksRemoved: d.SinksRemoved, SinksChanged: d.SinksChanged, Settings: d.Settings, Shrinks: d.Shrinks,
+	}
 }
 
 // refused tells of a configuration that is not used.
@@ -177,7 +186,7 @@ func (x *exchange) refused(ctx context.Context, by string, old *configs.Config, 
 	problems := told(cause)
 	x.mu.Lock()
 	x.counts.Refused++
-	x.counts.Failed = true
+	x.counts.Failed, x.bad = true, problems[0]
 	x.mu.Unlock()
 	x.d.log.Error().Str("by", by).Strs("problems", problems[:min(len(problems), 8)]).
 		Msg("the configuration is refused; the old one goes on")
@@ -187,7 +196,7 @@ func (x *exchange) refused(ctx context.Context, by string, old *configs.Config, 
 	if err != nil {
 		x.d.log.Error().Err(err).Msg("that a configuration was refused is not stored")
 	}
-	return control.ReloadResult{Outcome: control.Refused, Digest: digest(old.Digest), Problems: problems}
+	return control.ReloadResult{Outcome: control.Refused, Digest: digest(old.Digest), File: x.path, Problems: problems}
 }
 
 // told are the problems of a configuration, one a line.
@@ -207,14 +216,21 @@ func told(err error) []string {
 	return out
 }
 
-func needsRestart(path string, values []string) error {
+func needsRestart(c *configs.Config, values []string) error {
 	var list configs.Errors
 	for _, v := range values {
-		list = append(list, configs.Problem{
-			File: path, Line: 1, Col: 1, Message: v + " cannot change while the daemon runs", Hint: "restart the daemon, or put the old value back",
-		})
+		p := c.Place(v)
+		p.Message, p.Hint = v+" cannot change while the daemon runs", "restart the daemon, or put the old value back"
+		list = append(list, p)
 	}
 	return list
+}
+
+// refusal is the first problem of the file on disk, "" while it is the one in use.
+func (x *exchange) refusal() string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.bad
 }
 
 // current is the configuration in use.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/jwkswatch/jwkswatch/configs"
 	"github.com/jwkswatch/jwkswatch/control"
+	"github.com/jwkswatch/jwkswatch/event"
 )
 
 func newReload() *cobra.Command {
@@ -45,6 +47,9 @@ daemon answers.`,
 		if err != nil {
 			return unasked(err)
 		}
+		if path, err := filepath.Abs(configPath(*p.config)); err == nil && *p.state == "" && r.File != "" && path != r.File {
+			fmt.Fprintf(cmd.ErrOrStderr(), "the daemon reads %s: what stands in %s is not used\n", event.Text(r.File), path)
+		}
 		if *output == "json" {
 			err = json.NewEncoder(cmd.OutOrStdout()).Encode(lists(r))
 		} else {
@@ -64,7 +69,7 @@ daemon answers.`,
 // lists makes empty lists of absent ones.
 func lists(r control.ReloadResult) control.ReloadResult {
 	for _, l := range []*[]string{
-		&r.EndpointsAdded, &r.EndpointsRemoved, &r.EndpointsChanged, &r.SinksAdded, &r.SinksRemoved, &r.SinksChanged, &r.Shrinks, &r.Problems,
+		&r.EndpointsAdded, &r.EndpointsRemoved, &r.EndpointsChanged, &r.SinksAdded, &r.SinksRemoved, &r.SinksChanged, &r.Settings, &r.Shrinks, &r.Problems,
 	} {
 		if *l == nil {
 			*l = []string{}
@@ -93,6 +98,7 @@ func printReload(out, errs io.Writer, r control.ReloadResult) error {
 		{"sinks added", r.SinksAdded},
 		{"sinks removed", r.SinksRemoved},
 		{"sinks changed", r.SinksChanged},
+		{"settings changed", r.Settings},
 	} {
 		if len(row.list) > 0 {
 			fmt.Fprintf(t, "  %s\t%s\n", row.what, strings.Join(row.list, ", "))

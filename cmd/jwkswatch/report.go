@@ -92,7 +92,7 @@ func (d *daemon) heads(ctx context.Context) ([]event.HeartbeatHead, error) {
 // live is what only the running daemon knows, for questions.
 func (d *daemon) live() query.Live {
 	l := query.Live{
-		Version: version(), Started: d.started, ConfigDigest: digest(d.exchange.current().Digest), Degraded: d.voice.Open(),
+		Version: version(), Started: d.started, ConfigDigest: digest(d.exchange.current().Digest), Refused: d.exchange.refusal(), Degraded: d.voice.Open(),
 	}
 	for _, e := range d.watcher.Status() {
 		l.Endpoints = append(l.Endpoints, query.LiveEndpoint{

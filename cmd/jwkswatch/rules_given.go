@@ -30,7 +30,7 @@ func playTest(t *configs.RuleTest, set *custom.Set) []event.Event {
 			}
 			rows = append(rows, r)
 		}
-		r := replay.Archive(rows, replay.Options{Book: rules.Book(), Tier: t.Event.Data.Endpoint.Tier, Amend: func(e *event.Event) {
+		r := replay.Archive(rows, replay.Options{Book: rules.Book(), Unchecked: true, Tier: t.Event.Data.Endpoint.Tier, Amend: func(e *event.Event) {
 			e.Data.Endpoint = t.Event.Data.Endpoint
 			*e = judged(*e)
 		}})

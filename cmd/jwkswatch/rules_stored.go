@@ -32,6 +32,8 @@ func replayed(cmd *cobra.Command, archive string, p place, own []string) (rows [
 				return nil, o, nil, err
 			}
 			c = nil // a state alone: nothing is declared
+		} else {
+			o.Blocklists = c.Compromised.Lists
 		}
 	}
 	if archive != "" {
@@ -114,7 +116,7 @@ func policies(c *configs.Config) func(string) rules.Policy {
 			e := &c.Endpoints[i]
 			of[e.Name] = rules.Policy{
 				Endpoint: e.Name, URL: cmp.Or(e.Issuer, e.JWKSURI), Issuer: e.Issuer, Interval: e.Interval, Tier: e.Tier, Group: e.Group, MaxEvents: int(e.MaxEvents),
-				Expect: expected(e), Windows: c.WindowsOf(e), Approvals: approvalsOf(e.Name, c, nil),
+				Expect: expected(e), Windows: c.WindowsOf(e), Approvals: approvalsOf(e.Name, c, nil), Compromised: compromised(c),
 			}
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -22,7 +21,6 @@ import (
 	"github.com/jwkswatch/jwkswatch/configs"
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/fetch"
-	"github.com/jwkswatch/jwkswatch/keyhealth"
 	"github.com/jwkswatch/jwkswatch/rules"
 	"github.com/jwkswatch/jwkswatch/watcher"
 )
@@ -115,12 +113,7 @@ func endpoints(c *configs.Config, granted []agent.Approval) ([]watcher.Endpoint,
 	for _, e := range c.Endpoints {
 		w, err := endpoint(e)
 		w.Windows = c.WindowsOf(&e)
-		for _, t := range c.Compromised.Thumbprints {
-			if w.Compromised == nil {
-				w.Compromised = map[string]string{}
-			}
-			w.Compromised[t] = "the list of the operator"
-		}
+		w.Compromised = compromised(c)
 		w.Approvals = approvalsOf(e.Name, c, granted)
 		if err != nil {
 			return nil, fmt.Errorf("endpoint %s: %w", e.Name, err)
@@ -165,19 +158,15 @@ func expected(e *configs.Endpoint) rules.Expect {
 	}
 }
 
-// blocklists reads the operator's lists of known keys.
-func blocklists(paths []string) ([]*keyhealth.Blocklist, error) {
-	var out []*keyhealth.Blocklist
-	for _, path := range paths {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("compromised.blocklists: %w", err)
-		}
-		list, err := keyhealth.ParseBlocklist(filepath.Base(path), b)
-		if err != nil {
-			return nil, fmt.Errorf("compromised.blocklists: %w", err)
-		}
-		out = append(out, list)
+// compromised are the keys of own incidents, each with what is said of it; nil for
+// none.
+func compromised(c *configs.Config) map[string]string {
+	if len(c.Compromised.Thumbprints) == 0 {
+		return nil
 	}
-	return out, nil
+	out := map[string]string{}
+	for _, t := range c.Compromised.Thumbprints {
+		out[t] = "the list of the operator"
+	}
+	return out
 }
