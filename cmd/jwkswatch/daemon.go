@@ -287,19 +287,24 @@ func (d *daemon) prune(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-t.C:
-			retain := d.exchange.current().State.Retain
-			_, err := d.db.Prune(ctx, now.Add(-retain), d.post.names())
-			if err == nil {
-				_, err = d.db.Thin(ctx, now.Add(-beatsKept), []string{string(event.AgentHeartbeat)}, d.post.names())
-			}
-			if err == nil {
-				_, err = d.db.Forget(ctx, event.AgentStream, now.Add(-beatsKept))
-			}
-			if err != nil && ctx.Err() == nil {
+			if err := d.drop(ctx, now); err != nil && ctx.Err() == nil {
 				d.log.Error().Err(err).Msg("old records are not dropped; trying again in an hour")
 			}
 		}
 	}
+}
+
+// drop drops what is too old now.
+func (d *daemon) drop(ctx context.Context, now time.Time) error {
+	retain := d.exchange.current().State.Retain
+	if _, err := d.db.Prune(ctx, now.Add(-retain), d.post.names()); err != nil {
+		return err
+	}
+	if _, err := d.db.Thin(ctx, now.Add(-beatsKept), []string{string(event.AgentHeartbeat)}, d.post.names()); err != nil {
+		return err
+	}
+	_, err := d.db.Forget(ctx, event.AgentStream, now.Add(-beatsKept))
+	return err
 }
 
 // tell logs that systemd could not be told; that stops nothing.

@@ -64,19 +64,25 @@ func (x *exchange) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if x.unsaid != nil && x.unsaid() == nil {
-				x.unsaid, x.untold = nil, nil
-			}
-			x.approvals(ctx)
-			if now, err := configs.Fingerprint(x.path); err == nil && now != x.tried {
-				x.load(ctx, byFile)
-			}
+			x.look(ctx)
 		case <-hangup:
 			x.d.post.reopen()
 			x.load(ctx, bySignal)
 		case do := <-x.work:
 			do(ctx)
 		}
+	}
+}
+
+// look does what is done every 30 seconds: what could not be told of the last change
+// is tried again, and files whose content changed are loaded.
+func (x *exchange) look(ctx context.Context) {
+	if x.unsaid != nil && x.unsaid() == nil {
+		x.unsaid, x.untold = nil, nil
+	}
+	x.approvals(ctx)
+	if now, err := configs.Fingerprint(x.path); err == nil && now != x.tried {
+		x.load(ctx, byFile)
 	}
 }
 
