@@ -107,7 +107,7 @@ func (o *Overseer) gaps(ctx context.Context, fleet []rules.FleetEndpoint, mono, 
 			for _, e := range v.Endpoints {
 				g.add(e.Name, e.LastGood, v.Limit)
 			}
-			words = append(words, g.word(m))
+			words = append(words, g.word(m, wall))
 		}
 		return words, true
 	})

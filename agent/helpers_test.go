@@ -41,6 +41,7 @@ type scene struct {
 	nodes    []*node
 	sinks    []agent.SinkState
 	skew     time.Duration // of the wall clock
+	slept    time.Duration // of the machine, in all
 	jump     time.Time     // polls after this have the time of the skewed clock
 	failing  time.Time
 	cause    error
@@ -126,6 +127,7 @@ func (s *scene) start() {
 func (s *scene) oversee() {
 	s.o = &agent.Overseer{
 		Voice: s.voice, Wall: s.wall, Fleet: s.fleet, Every: s.every,
+		Slept: func() time.Duration { s.mu.Lock(); defer s.mu.Unlock(); return s.slept },
 		Sinks: func(context.Context) []agent.SinkState {
 			s.mu.Lock()
 			defer s.mu.Unlock()

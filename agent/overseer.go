@@ -59,6 +59,8 @@ type Overseer struct {
 	Degraded func(bool)
 	Every    time.Duration    // of the ticks; 0 means a second
 	Wall     func() time.Time // the wall clock; nil means the system's
+	// Slept is for how long in all the machine has slept; nil where nobody knows.
+	Slept func() time.Duration
 
 	beat    atomic.Int64 // period of the heartbeats, nanoseconds; 0: none
 	started time.Time
@@ -66,7 +68,11 @@ type Overseer struct {
 	wall    time.Time     // of that tick
 	jumped  time.Time     // last jump of the clock
 	jump    time.Duration // that is not told yet
-	owed    int           // endpoints in an outage that is not told yet
+	back    time.Time     // by the wall clock, when it was last set back, or the start
+	asleep  time.Duration // what Slept said at that tick
+	// overslept is a gap that is not told yet.
+	overslept *gap
+	owed      int // endpoints in an outage that is not told yet
 	// gathering is since when a gap of many waits for the rest of them.
 	gathering time.Time
 	waiting   map[string]time.Time // since when a sink has something to get
@@ -87,6 +93,7 @@ func (o *Overseer) SetHeartbeat(period time.Duration) { o.beat.Store(int64(perio
 func (o *Overseer) Run(ctx context.Context) {
 	o.started = time.Now()
 	o.beaten, o.last, o.wall = o.started, o.started, o.now()
+	o.slept()
 	t := time.NewTicker(o.every())
 	defer t.Stop()
 	for {
@@ -123,13 +130,18 @@ func (o *Overseer) now() time.Time {
 // tick looks once.
 func (o *Overseer) tick(ctx context.Context) error {
 	mono, wall := time.Now(), o.now()
-	jump := wall.Sub(o.wall) - mono.Sub(o.last)
+	slept := o.slept()
+	jump := wall.Sub(o.wall) - mono.Sub(o.last) - slept
+	if jump < -clockJump {
+		o.back = wall
+	}
 	o.last, o.wall = mono, wall
 	fleet := o.Fleet()
 	return errors.Join(
 		o.clock(ctx, jump, mono, wall),
 		o.outage(ctx, fleet, mono, wall),
-		o.gaps(ctx, fleet, mono, wall),
+		o.suspended(ctx, fleet, slept, wall),
+		o.gaps(ctx, o.dated(fleet, wall), mono, wall),
 		o.backlogs(ctx, mono, wall),
 		o.suppressed(ctx, mono, wall),
 		o.unsafe(ctx, mono, wall),
@@ -156,12 +168,11 @@ func (o *Overseer) clock(ctx context.Context, jump time.Duration, mono, wall tim
 		c := m.find(codeClock, "")
 		switch {
 		case o.jump != 0 && c == nil:
-			way := "forwards"
+			text := "the clock jumped forwards by %s: it was set, or the machine stood still and nobody watched; times before and after do not compare"
 			if o.jump < 0 {
-				way = "back"
+				text = "the clock jumped back by %s; times before and after do not compare"
 			}
-			return []word{opens(m, wall, condition{Code: codeClock},
-				fmt.Sprintf("the clock jumped %s by %s; times before and after do not compare", way, lasting(o.jump.Abs())),
+			return []word{opens(m, wall, condition{Code: codeClock}, fmt.Sprintf(text, lasting(o.jump.Abs())),
 				event.AgentDegradedDetails{Since: new(event.At(wall)), JumpMS: new(o.jump.Milliseconds())})}, true
 		case c != nil && calm:
 			return []word{closes(m, wall, c, "the clock is steady again")}, true

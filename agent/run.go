@@ -113,7 +113,8 @@ func missed(m *memory, f StartFacts, seen map[string]time.Time, at time.Time) (w
 	for _, e := range f.Endpoints {
 		last, ok := seen[e.Name]
 		limit := rules.GapLimit(e.Tier, e.Interval)
-		if !ok || at.Sub(last) <= limit || m.told(e.Name, last) {
+		// A clock that is behind what it said before says nothing of how long.
+		if !ok || at.Sub(last) <= limit && last.Sub(at) <= clockJump || m.told(e.Name, last) {
 			continue
 		}
 		g.add(e.Name, last, limit)
@@ -121,7 +122,7 @@ func missed(m *memory, f StartFacts, seen map[string]time.Time, at time.Time) (w
 	if len(g.endpoints) == 0 {
 		return word{}, false
 	}
-	return g.word(m), true
+	return g.word(m, at), true
 }
 
 // Stop says that a run ends. Reason is signal or error.
@@ -167,7 +168,7 @@ func (g *gap) add(name string, last time.Time, limit time.Duration) {
 }
 
 // word tells of the gap and notes in the memory that it was told.
-func (g *gap) word(m *memory) word {
+func (g *gap) word(m *memory, at time.Time) word {
 	m.own()
 	var since time.Time
 	for name, t := range g.last {
@@ -181,8 +182,14 @@ func (g *gap) word(m *memory) word {
 		who, were = fmt.Sprintf("%d of %s", n, plural(g.total, "endpoint")), "were"
 	}
 	message := fmt.Sprintf("%s %s not seen for over %s", who, were, lasting(g.limit))
-	if !since.IsZero() {
+	switch {
+	case since.After(at):
+		message = fmt.Sprintf("%s %s last seen at %s, which the clock has not reached: how long nobody watched is not known", who, were, clock(since))
+	case !since.IsZero():
 		message += ", since " + clock(since)
+	}
+	if g.cause == "suspended" {
+		message += ": the machine slept"
 	}
 	return word{
 		typ: event.AgentGap, severity: event.SeverityMedium, verdict: event.Unexpected, reasons: []string{g.cause},

@@ -305,7 +305,7 @@ type (
 	}
 	// AgentGapDetails belongs to agent.gap.
 	AgentGapDetails struct {
-		Cause     string        `json:"cause"` // unreachable, not_running
+		Cause     string        `json:"cause"` // unreachable, not_running, suspended
 		Total     int           `json:"total"` // endpoints that are watched
 		Count     int           `json:"count"` // of them, those that the gap concerns
 		Endpoints []GapEndpoint `json:"endpoints"`

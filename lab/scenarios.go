@@ -97,6 +97,10 @@ func cacheScenarios() []Scenario {
 			func() Answer { return Honest(http.Header{"Content-Type": {"Content-Type: application/json"}}) },
 		},
 		{
+			"wrong-charset", "Wrong charset", "A sound set in UTF-8 that says it is UTF-16.", Whole,
+			func() Answer { return Honest(http.Header{"Content-Type": {"application/json; charset=utf-16"}}) },
+		},
+		{
 			"gzip-unasked", "Gzip, unasked", "A compressed body with its Content-Encoding, whatever the client accepts.", Varies,
 			func() Answer { return GzipUnasked(true) },
 		},
@@ -180,6 +184,10 @@ func turnScenarios() []Scenario {
 		{
 			"revert", "Gone and back", "One answer lacks every key; before and after it all is well.", Varies,
 			func() Answer { return Sequence(nil, Set(), nil) },
+		},
+		{
+			"rollback", "Back to an old set", "Another key for eight answers, then the set of before for ever.", Varies,
+			func() Answer { return After(8, Beside(string(encodeEntry(NewEC("newer", "P-256").Public()))), nil) },
 		},
 		{
 			"takeover", "Replaced without a word", "Two honest answers, then other keys for ever.", Varies,

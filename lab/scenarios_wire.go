@@ -9,6 +9,12 @@ func wireScenarios() []Scenario {
 			func() Answer { return Reset(at) },
 		}
 	}
+	frames := func(name, title string, kind byte) Scenario {
+		return Scenario{
+			"h2-" + name, title + " for ever", "HTTP/2 frames of one type without end, to a client that did not ask for HTTP/2.", Broken,
+			func() Answer { return Frames(kind) },
+		}
+	}
 	return []Scenario{
 		{"hang", "Silence", "The request is taken and never answered.", Broken, Hang},
 		resets("before-header", BeforeHeader),
@@ -24,6 +30,11 @@ func wireScenarios() []Scenario {
 		{"broken-chunks", "A chunk that is none", "The whole document, then a chunk length that is no number.", Broken, BrokenChunks},
 		{"unended-chunks", "No last chunk", "The whole document, but not the end of the answer.", Broken, UnendedChunks},
 		{"two-lengths", "Two lengths", "Two Content-Length lines that disagree.", Broken, TwoLengths},
+		{"short-length", "Half of the length", "Half of the length of what is sent: the rest belongs to no answer.", Invalid, ShortLength},
+		frames("settings", "Settings", frameSettings),
+		frames("ping", "Pings", framePing),
+		frames("goaway", "Goodbyes", frameGoAway),
+		frames("push", "Pushes", framePushPromise),
 		{
 			"huge-header", "A header of 16 MiB", "One header line of 16 MiB before an honest body.", Broken,
 			func() Answer { return HugeHeader(16 << 20) },

@@ -1,12 +1,14 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -160,6 +162,44 @@ func TwoLengths() Answer {
 	return raw(func(_ context.Context, conn net.Conn, current []byte) {
 		_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nContent-Length: %d\r\n\r\n%s",
 			len(current), len(current)/2, current)
+	})
+}
+
+// ShortLength announces half of the length of what it sends: who believes it has
+// half a document, and what follows is no answer to anything.
+func ShortLength() Answer {
+	return raw(func(_ context.Context, conn net.Conn, current []byte) {
+		_, _ = fmt.Fprintf(conn, "%s%s", head(len(current)/2), current)
+	})
+}
+
+// The types of HTTP/2 frames (RFC 9113, 6) that a server floods with.
+const (
+	frameSettings    = 0x4
+	framePushPromise = 0x5
+	framePing        = 0x6
+	frameGoAway      = 0x7
+)
+
+// Frames speaks HTTP/2 to a client that did not ask for it: frames of one type,
+// for as long as the client reads.
+func Frames(kind byte) Answer {
+	payload := make([]byte, 8)
+	stream := byte(0)
+	switch kind {
+	case frameSettings:
+		payload = []byte{0, 3, 0, 0, 0, 100} // SETTINGS_MAX_CONCURRENT_STREAMS
+	case framePushPromise:
+		stream = 1
+	}
+	frame := slices.Concat([]byte{0, 0, byte(len(payload)), kind, 0, 0, 0, 0, stream}, payload)
+	frames := bytes.Repeat(frame, 256)
+	return raw(func(_ context.Context, conn net.Conn, _ []byte) {
+		for {
+			if _, err := conn.Write(frames); err != nil {
+				return
+			}
+		}
 	})
 }
 

@@ -77,6 +77,7 @@ func Step(book []Rule, before *history.Memory, o Observation, p Policy) Outcome 
 	if keys := thinKeys(s.m.Live); keys != nil {
 		s.m.Live = keys // of before there was a bound
 	}
+	s.dated()
 	s.checked()
 	s.seed()
 	if o.Failure != nil {
@@ -98,6 +99,23 @@ func Step(book []Rule, before *history.Memory, o Observation, p Policy) Outcome 
 	s.settle()
 	s.out.Memory = s.m
 	return s.out
+}
+
+// dated brings what waits back to now when the clock was set back meanwhile: a
+// claim that is due some time after it was made would wait until the clock comes
+// by its old time again.
+func (s *step) dated() {
+	if s.m.Shown.After(s.o.At) {
+		s.m.Shown = s.o.At
+	}
+	for p := s.m.Pending; p != nil; p = p.Aside {
+		if p.At.After(s.o.At) {
+			p.At = s.o.At
+		}
+		if p.After.After(p.At) {
+			p.After = p.At
+		}
+	}
 }
 
 // step is one call of Step.

@@ -105,7 +105,7 @@ func (w *Watcher) discover(ctx context.Context, s *slot, b *body, l *look) error
 		l.evidence = doc.evidence
 		err = &fetch.Error{Phase: phaseDiscovery, Err: errors.New("the document names another issuer")}
 	} else {
-		now := time.Now().UTC().Truncate(time.Millisecond)
+		now := w.now()
 		if y.row == nil {
 			w.Log.Warn().Err(err).Str("endpoint", s.e.Name).Msg("discovery failed")
 		}

@@ -57,15 +57,23 @@ func (w *Watcher) fault(ctx context.Context, s *slot, before *rules.Failure, t *
 		f.Code, f.Redirect = string(fetch.CodeRedirect), redirect(r.Redirect)
 	}
 	if before != nil {
-		f.Count, f.Since = before.Count+1, before.Since
+		// No later than now: a clock that was set back would make the row endless.
+		f.Count, f.Since = before.Count+1, earlier(before.Since, now)
 		if before.Code == f.Code {
-			f.Row, f.RowSince = before.Row+1, before.RowSince
+			f.Row, f.RowSince = before.Row+1, earlier(before.RowSince, now)
 		}
 	}
 	if f.Code == string(fetch.CodeNXDomain) {
 		f.OthersResolve = w.othersResolve(ctx, s, f.Host, now)
 	}
 	return f
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // code is what the rules know a failure by. A name without an address is one

@@ -218,7 +218,7 @@ func (w *Watcher) replace(q *queue, next []*Endpoint) {
 		delete(before, e.Name)
 		switch {
 		case s == nil:
-			s = &slot{at: -1, named: e.Name, shown: shown{want: e, watched: now}}
+			s = &slot{at: -1, named: e.Name, shown: shown{want: e, watched: w.now()}}
 			soon = append(soon, s)
 		case s.gone: // came back while its last poll is under way
 			s.gone = false

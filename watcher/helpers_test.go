@@ -31,6 +31,8 @@ type watched struct {
 	dial   *lab.Pipe     // nil: real sockets
 	client *fetch.Client // nil: the zero one
 	flush  time.Duration
+	wall   func() time.Time // nil: the clock of the bubble
+	list   []watcher.Endpoint
 	turn   time.Duration // of simulated time: an hour of five seconds is a lot of turns
 	w      *watcher.Watcher
 	stop   func()
@@ -75,7 +77,7 @@ func (h *watched) make(endpoints ...watcher.Endpoint) {
 	h.w = &watcher.Watcher{
 		Endpoints: endpoints, Fetch: h.client, Store: h.store, Book: rules.Book(),
 		IDs: event.Identifier{Key: in.Key, Epoch: in.Epoch}, Observer: observer(0),
-		Log: zerolog.Nop(), FlushEvery: h.flush, TurnEvery: h.turn,
+		Log: zerolog.Nop(), FlushEvery: h.flush, TurnEvery: h.turn, Wall: h.wall,
 	}
 }
 

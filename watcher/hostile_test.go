@@ -85,6 +85,12 @@ func held(t *testing.T, sc lab.Scenario, during, after []*event.Event) {
 			t.Errorf("neither document.invalid nor endpoint.unreachable: %q", told)
 		}
 	}
+	switch want := tells(t, sc.Name); {
+	case want == "" && len(told) > 0:
+		t.Errorf("told %q, want nothing", told)
+	case want != "" && !slices.ContainsFunc(told, func(s string) bool { return strings.HasPrefix(s, want) && !strings.HasSuffix(s, "closed") }):
+		t.Errorf("told %q, want %s among it", told, want)
+	}
 	open := map[string]string{}
 	for _, e := range after {
 		facts := e.Data.Event

@@ -40,7 +40,7 @@ func (w *Watcher) poll(ctx context.Context, s *slot, b *body) time.Duration {
 	if ctx.Err() != nil {
 		return e.Interval // stopping: what a cancelled fetch says is no observation
 	}
-	now := time.Now().UTC().Truncate(time.Millisecond)
+	now := w.now()
 	w.stats.polls.Add(1)
 	if err == nil && resp.Status != http.StatusOK {
 		err = statusError(resp.Status)
@@ -120,7 +120,7 @@ func (w *Watcher) answer(ctx context.Context, s *slot, l *look, resp *fetch.Resp
 	if s.way != nil {
 		s.way.judged()
 	}
-	return w.next(s, again, now)
+	return w.next(s, again)
 }
 
 // failure judges a poll without an answer.
@@ -159,7 +159,7 @@ func (w *Watcher) failure(ctx context.Context, s *slot, l *look, resp *fetch.Res
 		s.way.judged()
 	}
 	if again > 0 {
-		wait = min(wait, w.next(s, again, now))
+		wait = min(wait, w.next(s, again))
 	}
 	return wait
 }
@@ -173,13 +173,13 @@ func (w *Watcher) unstored(e *Endpoint, err error, what string) time.Duration {
 
 // next says when to poll again: soon, over a fresh connection, when a second
 // look was asked for, but never so often that it becomes a burden.
-func (w *Watcher) next(s *slot, look time.Duration, now time.Time) time.Duration {
+func (w *Watcher) next(s *slot, look time.Duration) time.Duration {
 	regular := w.regular(s.e.Interval)
 	if look == 0 {
 		return regular
 	}
-	if now.Sub(s.window) >= time.Minute {
-		s.window, s.looks = now, 0
+	if begun := time.Now(); begun.Sub(s.window) >= time.Minute { // monotonic
+		s.window, s.looks = begun, 0
 	}
 	if s.looks++; s.looks > looksPerMinute {
 		return regular
@@ -216,6 +216,9 @@ func (w *Watcher) step(ctx context.Context, s *slot, o rules.Observation, t *eve
 			return 0, err
 		}
 		o.After, o.Peers, o.Recent, o.Views = s.lastGood, w.peers.seenBy(e.Name), s.recent.counts(), s.views.seen()
+		if o.After.After(o.At) { // the clock was set back: how long ago it was nobody knows
+			o.After = o.At
+		}
 		out := rules.Step(w.Book, mem, o, policy)
 		returned(&out, o)
 		if out.Store {

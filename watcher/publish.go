@@ -149,9 +149,10 @@ func (c *composer) condition(i int, f *rules.Finding, id string) *event.Conditio
 	return out
 }
 
-// uncertain reports whether the change lies in a gap of several polls.
+// uncertain reports whether the change lies in a gap of several polls, or in one of
+// unknown length: the clock was set back meanwhile.
 func (c *composer) uncertain(f *rules.Finding) bool {
-	return !f.After.IsZero() && f.At.Sub(f.After) > 3*c.e.Interval
+	return !f.After.IsZero() && (f.At.Sub(f.After) > 3*c.e.Interval || !f.After.Before(f.At))
 }
 
 func (c *composer) endpoint() *event.Endpoint {

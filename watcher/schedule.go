@@ -21,16 +21,18 @@ func (w *Watcher) schedule(ctx context.Context, q *queue, workers *crew, done <-
 	defer timer.Stop()
 	every := cmp.Or(w.TurnEvery, 5*time.Second)
 	busy := 0
+	begun := time.Now()
+	w.begun.Store(&begun)
 	stop := ctx.Done()
 	for stop != nil || busy > 0 {
 		workers.grow(len(q.order) + busy)
 		now := time.Now()
-		w.turned.Store(now.UnixNano())
+		w.turned.Store(int64(now.Sub(begun)))
 		s, wait := q.first(), every
 		w.top.Store(math.MaxInt64)
 		var out chan<- *slot
 		if s != nil && stop != nil {
-			w.top.Store(s.due.UnixNano())
+			w.top.Store(int64(s.due.Sub(begun)))
 			if wait = min(wait, s.due.Sub(now)); wait <= 0 {
 				out, wait = workers.jobs, every
 				s.adopt()

@@ -125,22 +125,23 @@ func (s *slot) holds(keys int) {
 // Lag is how late the most overdue endpoint is now: that which waits for a
 // worker. It is 0 before Run.
 func (w *Watcher) Lag() time.Duration {
-	top := w.top.Load()
-	if top == 0 {
+	begun := w.begun.Load()
+	if begun == nil {
 		return 0
 	}
-	return max(0, time.Duration(time.Now().UnixNano()-top))
+	return max(0, time.Since(*begun)-time.Duration(w.top.Load()))
 }
 
 // Alive is the last time that the scheduler's loop turned; zero before Run. It
 // turns every TurnEvery even when nothing is due: when this is longer ago, the
-// loop hangs.
+// loop hangs. It has a monotonic reading, so that time.Since means what it says
+// when the clock was set.
 func (w *Watcher) Alive() time.Time {
-	n := w.turned.Load()
-	if n == 0 {
+	begun := w.begun.Load()
+	if begun == nil {
 		return time.Time{}
 	}
-	return time.Unix(0, n)
+	return begun.Add(time.Duration(w.turned.Load()))
 }
 
 // SetDegraded says whether the agent itself is in trouble: what fails from now

@@ -60,16 +60,16 @@ func (w *Watcher) probe(ctx context.Context, s *slot) {
 		t = *s.way.set
 	}
 	t.Timeout = min(asideTimeout, max(t.Timeout, time.Second))
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	if now.Sub(v.resolved) >= resolveEvery {
-		v.resolved = now
+	now := w.now()
+	if tick := time.Now(); tick.Sub(v.resolved) >= resolveEvery { // monotonic
+		v.resolved = tick
 		ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 		list, err := w.Fetch.Addresses(ctx, t)
 		cancel()
 		if err != nil {
 			w.Log.Debug().Err(err).Str("endpoint", s.e.Name).Msg("its addresses are not known")
 		}
-		v.have(list, now)
+		v.have(list, tick)
 	}
 	if len(v.list) < 2 {
 		return // what the poll saw is all there is to see

@@ -97,6 +97,9 @@ type Watcher struct {
 	// FlushEvery is how often the times of good polls are stored; 0 means a
 	// minute.
 	FlushEvery time.Duration
+	// Wall is the clock that observations are dated by; nil means the system's. It
+	// may jump: what is due when is decided without it.
+	Wall func() time.Time
 	// TurnEvery is how often the scheduler turns when nothing is due, so that
 	// Alive tells a loop that hangs from one that waits; 0 means five seconds.
 	TurnEvery time.Duration
@@ -111,8 +114,19 @@ type Watcher struct {
 	stats    counters
 	seen     seen
 	examiner examiner
-	turned   atomic.Int64 // Unix time of the scheduler's last turn, in nanoseconds
-	top      atomic.Int64 // when the next poll is due, likewise
+	// Both count from begun, by the monotonic clock: one that is set back would hide
+	// a loop that hangs, and one that is set forward would make it look so.
+	begun  atomic.Pointer[time.Time] // of the Run; nil before it
+	turned atomic.Int64              // the scheduler's last turn, in nanoseconds
+	top    atomic.Int64              // when the next poll is due, likewise
+}
+
+// now is when something was observed, in UTC and whole milliseconds.
+func (w *Watcher) now() time.Time {
+	if w.Wall != nil {
+		return w.Wall().UTC().Truncate(time.Millisecond)
+	}
+	return time.Now().UTC().Truncate(time.Millisecond)
 }
 
 // operator is the book of the operator, with the digest of both books: to make it

@@ -72,6 +72,7 @@ func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log z
 		Lag:      d.watcher.Lag,
 		Failing:  func() (time.Time, error) { return d.health.failing(time.Now(), d.watcher.Stats(), db.Writable) },
 		Degraded: d.watcher.SetDegraded,
+		Slept:    slept,
 		StateSize: func() int64 {
 			n, err := db.Size()
 			if err != nil {
