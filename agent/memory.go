@@ -26,6 +26,8 @@ type memory struct {
 	Loss string `json:"loss,omitempty"`
 	// Signed is the newest checkpoint, nil before the first.
 	Signed *signedState `json:"signed,omitempty"`
+	// LastDrill is when a drill was sent last.
+	LastDrill time.Time `json:"last_drill,omitzero"`
 	// Approvals are the announced changes that were told of.
 	Approvals map[string]approved `json:"approvals,omitempty"`
 	// Openings are past change windows whose use was told, by endpoint, name and

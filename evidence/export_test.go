@@ -19,7 +19,7 @@ import (
 // export is what a sink wrote: the agent's first word, then three streams, each a
 // chain, with a checkpoint of what changed after every sixth event and at the end.
 type export struct {
-	t       *testing.T
+	t       testing.TB
 	key     ed25519.PrivateKey
 	pin     string
 	epoch   string
@@ -29,7 +29,7 @@ type export struct {
 	lines   [][]byte
 }
 
-func newExport(t *testing.T, events int) *export {
+func newExport(t testing.TB, events int) *export {
 	t.Helper()
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -84,7 +84,7 @@ func (x *export) add(stream string, typ event.Type, details any, at time.Time) {
 	x.lines = append(x.lines, line)
 }
 
-func hash(t *testing.T, line []byte) string {
+func hash(t testing.TB, line []byte) string {
 	t.Helper()
 	sum, err := event.Hash(line)
 	if err != nil {
