@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/evidence"
 	"github.com/jwkswatch/jwkswatch/rules"
 	"github.com/jwkswatch/jwkswatch/state/bolt"
 )
@@ -48,7 +49,7 @@ func large(t testing.TB, n int, seen bool) *Overseer {
 		}},
 		Fleet:     func() []rules.FleetEndpoint { return fleet },
 		Sinks:     func(context.Context) []SinkState { return nil },
-		Heads:     func(context.Context) ([]event.HeartbeatHead, error) { return nil, nil },
+		Heads:     func(context.Context) ([]evidence.Head, error) { return nil, nil },
 		Polls:     func() (uint64, uint64) { return 0, 0 },
 		Lag:       func() time.Duration { return 0 },
 		StateSize: func() int64 { return 0 },

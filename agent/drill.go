@@ -83,8 +83,21 @@ func (v *Voice) Drill(ctx context.Context, at time.Time, endpoint, scenario stri
 	w.always = true
 	w.message = short(fmt.Sprintf("DRILL: %s: %s; nothing happened, this is a test of the way to you", endpoint, w.message))
 	w.reasons = []string{"drill"}
-	err = v.say(ctx, at, func(*memory) ([]word, bool) { return []word{w}, true })
+	err = v.say(ctx, at, func(m *memory) ([]word, bool) {
+		m.LastDrill = at
+		return []word{w}, true
+	})
 	return w.drill.id, err
+}
+
+// LastDrill returns when a drill was sent last, in this run or one before; the zero
+// time when there was none.
+func (v *Voice) LastDrill(ctx context.Context, now time.Time) (at time.Time, err error) {
+	err = v.say(ctx, now, func(m *memory) ([]word, bool) {
+		at = m.LastDrill
+		return nil, false
+	})
+	return at, err
 }
 
 // Drilled says what became of a drill.

@@ -66,6 +66,16 @@ func TestDrills(t *testing.T) {
 		if _, err := s.voice.Drill(t.Context(), time.Now(), "corp-idp", "nonsense"); err == nil {
 			t.Error("a drill that is none is said")
 		}
+		at := time.Now()
+		if _, err := s.voice.Drill(t.Context(), at, "corp-idp", "set-emptied"); err != nil {
+			t.Fatal(err)
+		}
+		s.end()
+		s.pass(time.Hour)
+		s.start()
+		if last, err := s.voice.LastDrill(t.Context(), time.Now()); err != nil || !last.Equal(at) {
+			t.Errorf("after a restart the last drill was at %s, %v", last, err)
+		}
 		before := len(s.events())
 		for _, outcome := range []string{"delivered", "pending"} {
 			d := event.DrillDetails{Drill: "jw1-x", Scenario: "key-mutated", Endpoint: "corp-idp", Sinks: []event.DrillOutcome{{Name: "siem", Outcome: outcome}}}

@@ -2,12 +2,13 @@ package agent
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/evidence"
 	"github.com/jwkswatch/jwkswatch/rules"
 )
 
@@ -36,12 +37,8 @@ func (o *Overseer) heartbeat(ctx context.Context, fleet []rules.FleetEndpoint, m
 	if err != nil {
 		return fmt.Errorf("heartbeat: %w", err)
 	}
-	h := sha256.New()
-	for _, head := range heads {
-		fmt.Fprintf(h, "%s %d %s\n", head.Stream, head.Sequence, head.Hash)
-	}
-	d.Heads, d.HeadsTotal = heads[:min(len(heads), maxListed)], len(heads)
-	d.HeadsDigest = "sha256:" + hex.EncodeToString(h.Sum(nil))
+	d.Heads, d.HeadsChanged = o.told.next(heads)
+	d.HeadsTotal, d.HeadsDigest = len(heads), evidence.Digest(heads)
 	return o.Voice.say(ctx, wall, func(m *memory) ([]word, bool) {
 		d.Degraded = nil
 		for _, c := range m.Conditions {
@@ -55,6 +52,46 @@ func (o *Overseer) heartbeat(ctx context.Context, fleet []rules.FleetEndpoint, m
 			details: d,
 		}}, true
 	})
+}
+
+// maxNews is how many heads of a heartbeat are given to what changed; the others are
+// told in turn, so that who lost a heartbeat knows every stream after a while.
+const maxNews = 48
+
+// toldHeads remembers which heads a heartbeat told of.
+type toldHeads struct {
+	at   map[string]string // hash, by stream, of all streams at the last heartbeat
+	turn string            // the stream that was told last in turn
+}
+
+// next chooses heads, which are sorted by stream, and counts those that changed.
+func (t *toldHeads) next(heads []evidence.Head) (chosen []event.HeartbeatHead, changed int) {
+	was := t.at
+	t.at = make(map[string]string, len(heads))
+	take := map[int]bool{}
+	for i, h := range heads {
+		t.at[h.Stream] = h.Hash
+		if was != nil && was[h.Stream] == h.Hash {
+			continue
+		}
+		if changed++; changed <= maxNews {
+			take[i] = true
+		}
+	}
+	from, _ := slices.BinarySearchFunc(heads, t.turn, func(h evidence.Head, s string) int { return strings.Compare(h.Stream, s) })
+	for k := range heads {
+		if len(take) == maxListed {
+			break
+		}
+		i := (from + 1 + k) % len(heads)
+		take[i], t.turn = true, heads[i].Stream
+	}
+	for i, h := range heads {
+		if take[i] {
+			chosen = append(chosen, event.HeartbeatHead{Stream: h.Stream, Epoch: h.Epoch, Sequence: h.Sequence, Hash: h.Hash})
+		}
+	}
+	return chosen, changed
 }
 
 func counted(fleet []rules.FleetEndpoint, now time.Time) event.HeartbeatFleet {

@@ -4,11 +4,14 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/agent"
 	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/evidence"
 )
 
 func (s *scene) beats() int {
@@ -23,9 +26,9 @@ func TestHeartbeat(t *testing.T) {
 		s.beat = time.Minute
 		var lines []byte
 		for i := range 70 {
-			h := event.HeartbeatHead{Stream: fmt.Sprintf("e%03d", i), Sequence: uint64(i), Hash: sum("h")}
+			h := evidence.Head{Stream: fmt.Sprintf("e%03d", i), Epoch: "1", Sequence: uint64(i), Hash: sum("h")}
 			s.heads = append(s.heads, h)
-			lines = fmt.Appendf(lines, "%s %d %s\n", h.Stream, h.Sequence, h.Hash)
+			lines = fmt.Appendf(lines, "%s %s %d %s\n", h.Stream, h.Epoch, h.Sequence, h.Hash)
 		}
 		s.sinks = []agent.SinkState{{Name: "siem", Pending: 4, Oldest: time.Now()}, {Name: "stdout", Connected: true}}
 		s.start()
@@ -92,6 +95,49 @@ func TestHeartbeatThatFails(t *testing.T) {
 		s.pass(time.Minute)
 		if n := s.beats(); n != 1 {
 			t.Errorf("%d heartbeats when it works again", n)
+		}
+	})
+}
+
+// What changed is told first, and all others in turn: who sees some heartbeats in a
+// row knows where every stream ends.
+func TestHeartbeatHeads(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *scene) {
+		s.beat = time.Minute
+		for i := range 200 {
+			s.heads = append(s.heads, evidence.Head{Stream: fmt.Sprintf("e%03d", i), Epoch: "1", Sequence: 1, Hash: sum("h")})
+		}
+		s.start()
+		seen := map[string]bool{}
+		for i := range 5 {
+			s.pass(time.Minute)
+			_, d := last[event.AgentHeartbeatDetails](s)
+			if want := map[bool]int{true: 200, false: 0}[i == 0]; d.HeadsChanged != want || len(d.Heads) != 64 {
+				t.Errorf("heartbeat %d: %d changed, %d heads", i, d.HeadsChanged, len(d.Heads))
+			}
+			for _, h := range d.Heads {
+				seen[h.Stream] = true
+			}
+		}
+		if len(seen) != 200 {
+			t.Errorf("%d of 200 streams after five heartbeats", len(seen))
+		}
+		s.set(func() {
+			s.heads = slices.Clone(s.heads)
+			for _, i := range []int{9, 199} {
+				s.heads[i].Sequence, s.heads[i].Hash = 2, sum("i")
+			}
+		})
+		s.pass(time.Minute)
+		_, d := last[event.AgentHeartbeatDetails](s)
+		changed := 0
+		for _, h := range d.Heads {
+			if h.Sequence == 2 {
+				changed++
+			}
+		}
+		if d.HeadsChanged != 2 || changed != 2 || len(d.Heads) != 64 || !slices.IsSortedFunc(d.Heads, func(a, b event.HeartbeatHead) int { return strings.Compare(a.Stream, b.Stream) }) {
+			t.Errorf("%d changed, %d of them told, %d heads", d.HeadsChanged, changed, len(d.Heads))
 		}
 	})
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/jwkswatch/jwkswatch/agent"
 	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/evidence"
 	"github.com/jwkswatch/jwkswatch/rules"
 	"github.com/jwkswatch/jwkswatch/state"
 	"github.com/jwkswatch/jwkswatch/state/bolt"
@@ -45,7 +46,7 @@ type scene struct {
 	jump     time.Time     // polls after this have the time of the skewed clock
 	failing  time.Time
 	cause    error
-	heads    []event.HeartbeatHead
+	heads    []evidence.Head
 	headsErr error
 	degraded bool
 	posture  string // JSON; "" for none
@@ -133,7 +134,7 @@ func (s *scene) oversee() {
 			defer s.mu.Unlock()
 			return slices.Clone(s.sinks)
 		},
-		Heads: func(context.Context) ([]event.HeartbeatHead, error) {
+		Heads: func(context.Context) ([]evidence.Head, error) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			return s.heads, s.headsErr

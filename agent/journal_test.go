@@ -48,6 +48,9 @@ func journal(t testing.TB, db *bolt.DB) []*event.Event {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if entry.Endpoint != "" { // not the agent's word; one that is missing shows in the chain
+			continue
+		}
 		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(entry.JSON))
 		if err != nil {
 			t.Fatal(err)

@@ -24,6 +24,10 @@ type memory struct {
 	Refused string `json:"refused,omitempty"`
 	// Loss is the id of the last loss of the state that was told.
 	Loss string `json:"loss,omitempty"`
+	// Signed is the newest checkpoint, nil before the first.
+	Signed *signedState `json:"signed,omitempty"`
+	// LastDrill is when a drill was sent last.
+	LastDrill time.Time `json:"last_drill,omitzero"`
 	// Approvals are the announced changes that were told of.
 	Approvals map[string]approved `json:"approvals,omitempty"`
 	// Openings are past change windows whose use was told, by endpoint, name and

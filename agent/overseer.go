@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/evidence"
 	"github.com/jwkswatch/jwkswatch/rules"
 )
 
@@ -47,7 +48,7 @@ type Overseer struct {
 	Voice     *Voice
 	Fleet     func() []rules.FleetEndpoint
 	Sinks     func(context.Context) []SinkState
-	Heads     func(context.Context) ([]event.HeartbeatHead, error) // of all streams, sorted by name
+	Heads     func(context.Context) ([]evidence.Head, error) // of all streams, sorted by name
 	Polls     func() (polls, failed uint64)
 	Lag       func() time.Duration
 	StateSize func() int64 // octets
@@ -82,6 +83,7 @@ type Overseer struct {
 	failing     time.Time            // since when the state is, by the wall clock
 	cause       string               // "" before it is known
 	beaten      time.Time
+	told        toldHeads
 	unsaid      bool // the last word could not be committed
 }
 

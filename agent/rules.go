@@ -11,6 +11,7 @@ const (
 	ruleUnclean = "agent-stopped-unclean"
 	ruleShrinks = "agent-config-shrinks"
 	ruleRefused = "agent-config-refused"
+	ruleKey     = "agent-checkpoint-key"
 )
 
 // ruleOf is the built-in rule behind a word: each type has one of its own name,
@@ -43,6 +44,8 @@ func ruleOf(w *word) event.Rule {
 		r.Title, r.Severity = "A drill did not arrive at every sink", event.SeverityHigh
 	case "agent-checkpoint":
 		r.Title, r.Severity = "The heads of all streams are signed", event.SeverityInformational
+	case ruleKey:
+		r.Title, r.Severity = "Another key signs the checkpoints", event.SeverityHigh
 	case "approval-granted":
 		r.Title, r.Severity = "A change was announced or accepted", event.SeverityLow
 	case "approval-revoked":

@@ -135,6 +135,7 @@ func (c *Config) fields(d *decoder) []field {
 			},
 		},
 		{key: "observer", doc: "Who saw it, in each event.", section: c.Observer.fields()},
+		{key: "evidence", doc: "Signed checkpoints over the hash chains of all events; `jwkswatch verify` holds exported events against them.", section: c.Evidence.fields(d)},
 		{key: "drill", doc: "Test events on a schedule, through every sink; `drill.failed` tells when one does not arrive.", section: c.Drill.fields()},
 		{key: "windows", doc: "When changes are made, by name; `expect.windows` of an endpoint names them.", list: c.windowList(d)},
 		{key: "rules", doc: "Which rules have a word on severities.", section: c.Rules.fields(d)},

@@ -242,6 +242,13 @@ func (w *Web) fields(d *decoder) []field {
 	}
 }
 
+func (e *Evidence) fields(d *decoder) []field {
+	return []field{
+		{key: "every", def: "5m", doc: "Time between two checkpoints while something changes, at least 10s.", one: durationOf(&e.Every, 10*time.Second)},
+		{key: "key_file", defDoc: "the path of the state with `.signing-key` at the end", doc: "The Ed25519 key that signs, in PEM (PKCS #8). One that is not there is made at the start.", example: "/etc/jwkswatch/signing.key", one: pathOf(&e.KeyFile, d.path)},
+	}
+}
+
 func (r *Drill) fields() []field {
 	return []field{
 		{key: "every", def: "off", doc: "Time between two drills, at least 1m, or `off`.", one: durationOrOff(&r.Every, time.Minute)},

@@ -87,6 +87,7 @@ func (d *Delta) settings(old, new *Config) {
 		"approvals":          !slices.Equal(old.Approvals.List, new.Approvals.List),
 		"rules":              old.Rules.Set.Digest() != new.Rules.Set.Digest(),
 	}, map[string]bool{
+		"evidence":      old.Evidence != new.Evidence,
 		"state.path":    old.State.Path != new.State.Path,
 		"observer.name": old.Observer.Name != new.Observer.Name,
 	}

@@ -9,6 +9,7 @@
 package configs
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"time"
 )
@@ -38,6 +39,7 @@ type Config struct {
 	// Compromised are keys that must never be trusted again.
 	Compromised Compromised
 	Observer    Observer
+	Evidence    Evidence
 	Drill       Drill
 
 	// Digest is SHA-256 over Effective, so it does not depend on comments, on
@@ -187,6 +189,19 @@ type TLS struct {
 	KeyFile        string
 	HandshakeFirst bool // TLS before the server's first word
 }
+
+// Evidence says how checkpoints are signed.
+type Evidence struct {
+	Every   time.Duration // at least 10 s
+	KeyFile string        // "" for SigningKey of the state
+}
+
+// SigningKey is the path of the key that signs checkpoints.
+func (c *Config) SigningKey() string { return cmp.Or(c.Evidence.KeyFile, c.State.SigningKey()) }
+
+// SigningKey is where the key is unless it is named: beside the state, so that no
+// backup of the state has it.
+func (s State) SigningKey() string { return s.Path + ".signing-key" }
 
 // Drill says how often a test event is sent.
 type Drill struct {

@@ -70,6 +70,7 @@ func TestMinimalIsFilledWithDefaults(t *testing.T) {
 		Sinks:    []Sink{{Name: "stdout", Type: TypeLog, From: FromNow, Format: "cloudevents", MinSeverity: "informational", MaxBacklog: 1_000_000}},
 		Rules:    Rules{Builtin: true, Set: &custom.Set{}},
 		Observer: Observer{Name: "jwkswatch", Heartbeat: time.Minute},
+		Evidence: Evidence{Every: 5 * time.Minute},
 		Drill:    Drill{Scenario: "key-mutated"},
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -242,14 +242,16 @@ type (
 		Failed    uint64          `json:"failed"`
 		LagMS     int64           `json:"lag_ms"` // how late the most overdue poll is
 		Sinks     []HeartbeatSink `json:"sinks"`
-		// Heads are the ends of all event streams, at most 64 of them, sorted by
-		// name; HeadsDigest is SHA-256 over the lines "<stream> <sequence> <hash>\n"
-		// of all of them in that order.
-		Heads       []HeartbeatHead `json:"heads"`
-		HeadsTotal  int             `json:"heads_total"`
-		HeadsDigest string          `json:"heads_digest"` // sha256:<hex>
-		StateBytes  int64           `json:"state_bytes"`
-		Degraded    []string        `json:"degraded"` // codes of the open conditions
+		// Heads are ends of event streams, sorted by name: at most 48 of those that
+		// changed since the heartbeat before, and others in turn, 64 in all.
+		// HeadsDigest is SHA-256 over the lines "<stream> <epoch> <sequence> <hash>\n"
+		// of all streams in that order, as in a checkpoint.
+		Heads        []HeartbeatHead `json:"heads"`
+		HeadsTotal   int             `json:"heads_total"`
+		HeadsChanged int             `json:"heads_changed"`
+		HeadsDigest  string          `json:"heads_digest"` // sha256:<hex>
+		StateBytes   int64           `json:"state_bytes"`
+		Degraded     []string        `json:"degraded"` // codes of the open conditions
 	}
 	// HeartbeatFleet counts endpoints.
 	HeartbeatFleet struct {
@@ -269,6 +271,7 @@ type (
 	// HeartbeatHead is the end of one event stream.
 	HeartbeatHead struct {
 		Stream   string `json:"stream"`
+		Epoch    string `json:"epoch"`
 		Sequence uint64 `json:"sequence"`
 		Hash     string `json:"hash"` // sha256:<hex> of the last event
 	}
@@ -339,14 +342,17 @@ type (
 		LatencyMS *int64 `json:"latency_ms"` // null unless delivered
 	}
 	// AgentCheckpointDetails belongs to agent.checkpoint: a signature over the heads
-	// of all streams. With many streams there are several parts.
+	// of the streams that have something new. With many of them there are several
+	// parts. The payload of the JWS counts; the other members repeat it.
 	AgentCheckpointDetails struct {
-		JWS    string `json:"jws"`    // compact; its payload has the heads
-		Key    string `json:"key"`    // RFC 7638 thumbprint of the key that signed
-		Digest string `json:"digest"` // sha256:<hex> over all heads
-		Total  int    `json:"total"`  // heads
-		Part   int    `json:"part"`   // from 1
-		Parts  int    `json:"parts"`
+		JWS     string `json:"jws"`     // compact; its payload has the heads
+		Key     string `json:"key"`     // RFC 7638 thumbprint of the key that signed
+		Digest  string `json:"digest"`  // sha256:<hex> over the heads of all streams
+		Total   int    `json:"total"`   // streams
+		Changed int    `json:"changed"` // heads in all parts
+		Full    bool   `json:"full"`    // they are those of all streams
+		Part    int    `json:"part"`    // from 1
+		Parts   int    `json:"parts"`
 	}
 	// GapEndpoint is one endpoint that was not seen.
 	GapEndpoint struct {

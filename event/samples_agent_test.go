@@ -76,6 +76,7 @@ func agentStopped() event.Event {
 }
 
 func agentHeartbeat() event.Event {
+	id := identifier()
 	return said(event.AgentHeartbeat, event.SeverityInformational, event.Informational,
 		"watching 42 endpoints: 41 good, 1 failing; the next word comes in a minute",
 		event.AgentHeartbeatDetails{
@@ -83,10 +84,10 @@ func agentHeartbeat() event.Event {
 			Polls: 146496, Failed: 36, LagMS: 12,
 			Sinks: []event.HeartbeatSink{{Name: "siem", Connected: true}, {Name: "stdout", Connected: true, Pending: 3, OldestS: 2}},
 			Heads: []event.HeartbeatHead{
-				{Stream: "_agent", Sequence: 6, Hash: digest("event 6 of the agent")},
-				{Stream: "corp-idp", Sequence: 41, Hash: digest("event 41 of corp-idp")},
+				{Stream: "_agent", Epoch: id.Epoch, Sequence: 6, Hash: digest("event 6 of the agent")},
+				{Stream: "corp-idp", Epoch: id.Epoch, Sequence: 41, Hash: digest("event 41 of corp-idp")},
 			},
-			HeadsTotal: 2, HeadsDigest: digest("heads"), StateBytes: 1 << 20,
+			HeadsTotal: 2, HeadsChanged: 1, HeadsDigest: digest("heads"), StateBytes: 1 << 20,
 		})
 }
 
@@ -163,9 +164,9 @@ func agentEventsLost() event.Event {
 
 func agentCheckpoint() event.Event {
 	return said(event.AgentCheckpoint, event.SeverityInformational, event.Informational,
-		"the heads of 3 streams are signed; jwkswatch verify holds exported events against it",
+		"the heads of 2 streams are signed; jwkswatch verify holds exported events against it",
 		event.AgentCheckpointDetails{
-			JWS: "eyJhbGciOiJFZERTQSJ9.eyJ2IjoxfQ.c2lnbmF0dXJl", Key: thumb("checkpoints"), Digest: digest("heads"), Total: 3, Part: 1, Parts: 1,
+			JWS: "eyJhbGciOiJFZERTQSJ9.eyJ2IjoxfQ.c2lnbmF0dXJl", Key: thumb("checkpoints"), Digest: digest("heads"), Total: 3, Changed: 2, Part: 1, Parts: 1,
 		})
 }
 

@@ -82,7 +82,7 @@ func TestEncodeCuts(t *testing.T) {
 			"agent.heartbeat",
 			func(d *event.Data) {
 				h := d.Details.(event.AgentHeartbeatDetails)
-				h.Heads = slices.Repeat([]event.HeartbeatHead{{Stream: strings.Repeat("s", 63), Sequence: 1, Hash: digest("h")}}, 64)
+				h.Heads = slices.Repeat([]event.HeartbeatHead{{Stream: strings.Repeat("s", 63), Epoch: strings.Repeat("e", 32), Sequence: 1, Hash: digest("h")}}, 64)
 				h.Sinks = slices.Repeat([]event.HeartbeatSink{{Name: strings.Repeat("n", 63)}}, 600)
 				d.Details = h
 			},

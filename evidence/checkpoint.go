@@ -10,6 +10,7 @@
 package evidence
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -19,7 +20,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -34,36 +34,52 @@ type Head struct {
 	Hash     string `json:"hash"` // sha256:<hex> over the RFC 8785 form of the event
 }
 
-// MaxHeads is how many heads one checkpoint has: with more the event would be too
-// large, and there are several parts.
-const MaxHeads = 200
+// MaxHeads is how many heads one part has: an event has 64 KiB at most, and the
+// payload grows by a third in a JWS.
+const MaxHeads = 100
 
-// Checkpoint is what is signed.
+// Checkpoint is what is signed: one part of it. A checkpoint has the heads that
+// changed since the one before, so that ten thousand quiet endpoints cost nothing;
+// Digest is over all heads, those that did not change too.
 type Checkpoint struct {
 	Version  int        `json:"v"` // 1
 	Observer string     `json:"observer"`
 	At       event.Time `json:"at"`
 	Part     int        `json:"part"` // from 1
 	Parts    int        `json:"parts"`
-	Total    int        `json:"total"`  // heads of all parts
-	Digest   string     `json:"digest"` // sha256:<hex> over all heads; see Digest
-	Heads    []Head     `json:"heads"`
+	Full     bool       `json:"full"`    // the heads of all streams are here, in all parts together
+	Changed  int        `json:"changed"` // heads of all parts
+	Total    int        `json:"total"`   // streams
+	Digest   string     `json:"digest"`  // sha256:<hex> over the heads of all streams; see Digest
+	Heads    []Head     `json:"heads"`   // by stream
 }
 
 // typ is the type of the JWS.
 const typ = "jwkswatch-checkpoint+jws"
 
-// Checkpoints divides heads into parts, by stream.
-func Checkpoints(observer string, at event.Time, heads []Head) []Checkpoint {
-	heads = slices.Clone(heads)
-	slices.SortFunc(heads, func(a, b Head) int { return strings.Compare(a.Stream, b.Stream) })
-	digest, parts := Digest(heads), (len(heads)+MaxHeads-1)/MaxHeads
+// Checkpoints makes the parts of one checkpoint. changed says of which streams the
+// heads may have changed since the checkpoint before; nil means of all. One that did
+// not change may be among them. Without heads there is no part.
+func Checkpoints(observer string, at event.Time, all []Head, changed func(stream string) bool) []Checkpoint {
+	all = slices.SortedFunc(slices.Values(all), byStream)
+	heads := all
+	if changed != nil {
+		heads = slices.DeleteFunc(slices.Clone(all), func(h Head) bool { return !changed(h.Stream) })
+	}
+	c := Checkpoint{
+		Version: 1, Observer: observer, At: at, Parts: (len(heads) + MaxHeads - 1) / MaxHeads,
+		Full: len(heads) == len(all), Changed: len(heads), Total: len(all), Digest: Digest(all),
+	}
 	var out []Checkpoint
 	for some := range slices.Chunk(heads, MaxHeads) {
-		out = append(out, Checkpoint{Version: 1, Observer: observer, At: at, Part: len(out) + 1, Parts: parts, Total: len(heads), Digest: digest, Heads: some})
+		c.Part++
+		c.Heads = some
+		out = append(out, c)
 	}
 	return out
 }
+
+func byStream(a, b Head) int { return cmp.Compare(a.Stream, b.Stream) }
 
 // Digest is SHA-256 over one line a head, in the order of the list:
 // stream, epoch, sequence and hash with spaces between them.
@@ -95,11 +111,12 @@ func Sign(key ed25519.PrivateKey, c Checkpoint) (string, error) {
 }
 
 // Open verifies a signed checkpoint by the key that it carries, and returns that key's
-// thumbprint: whether it is the right key is for the caller to say.
+// thumbprint: whether it is the right key is for the caller to say. Texts of the
+// errors hold nothing of the checkpoint.
 func Open(compact string) (c Checkpoint, signer string, err error) {
 	s, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.EdDSA})
 	if err != nil {
-		return c, "", fmt.Errorf("the checkpoint is no JWS: %w", err)
+		return c, "", errors.New("the checkpoint is no JWS with EdDSA")
 	}
 	if len(s.Signatures) != 1 || s.Signatures[0].Protected.JSONWebKey == nil {
 		return c, "", errors.New("the checkpoint carries no key")
@@ -113,13 +130,14 @@ func Open(compact string) (c Checkpoint, signer string, err error) {
 	if err != nil {
 		return c, "", errors.New("the signature of the checkpoint does not verify")
 	}
+	signer = Thumbprint(public)
 	if err := json.Unmarshal(payload, &c); err != nil {
-		return c, "", fmt.Errorf("the checkpoint cannot be read: %w", err)
+		return c, signer, errors.New("what the checkpoint signs cannot be read")
 	}
 	if c.Version != 1 {
-		return c, "", fmt.Errorf("the checkpoint has version %d, this program knows 1", c.Version)
+		return c, signer, fmt.Errorf("the checkpoint has version %d, this program knows 1", c.Version)
 	}
-	return c, Thumbprint(public), nil
+	return c, signer, nil
 }
 
 // Thumbprint is the RFC 7638 thumbprint of a key, by which it is pinned.

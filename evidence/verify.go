@@ -1,13 +1,16 @@
 package evidence
 
 import (
+	"bufio"
 	"bytes"
-	"cmp"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
+	"io"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/jwkswatch/jwkswatch/event"
 )
@@ -19,10 +22,12 @@ type Kind string
 const (
 	Unreadable   Kind = "unreadable"    // a line is no event
 	Altered      Kind = "altered"       // an event is not what the next one, or a checkpoint, says that it was
-	Missing      Kind = "missing"       // events between two others, or at the end, are not there
-	Conflicting  Kind = "conflicting"   // two events have one place: one was altered or inserted
+	Missing      Kind = "missing"       // events that others or a checkpoint know are not there
+	Conflicting  Kind = "conflicting"   // two events, or two signatures, have one place
+	Inserted     Kind = "inserted"      // an event is older than a checkpoint that does not know it
 	Reordered    Kind = "reordered"     // an event stands before one that came before it
 	BadSignature Kind = "bad_signature" // a checkpoint is not signed, or by another key
+	Unsigned     Kind = "unsigned"      // a key is pinned, and it has signed nothing here
 )
 
 // Finding is one thing that is wrong.
@@ -32,98 +37,221 @@ type Finding struct {
 	Epoch    string `json:"epoch"`
 	Sequence uint64 `json:"sequence"` // of the event concerned, the first of several
 	ID       string `json:"id"`       // of the event, "" when it is not there
-	Line     int    `json:"line"`     // 0: there is none
+	File     string `json:"file"`
+	Line     int    `json:"line"` // of the file, from 1; 0: there is none
 	Message  string `json:"message"`
+
+	order int // over all files
 }
 
 // Report is what was checked and found.
 type Report struct {
-	Events      int       `json:"events"` // each once
-	Repeated    int       `json:"repeated"`
-	Streams     int       `json:"streams"`
-	Checkpoints int       `json:"checkpoints"`
-	Signers     []string  `json:"signers"` // thumbprints of the keys that signed
-	Findings    []Finding `json:"findings"`
+	Events      int `json:"events"` // each once
+	Repeated    int `json:"repeated"`
+	Streams     int `json:"streams"`
+	Checkpoints int `json:"checkpoints"`
+	// Signed are the events that a signature holds: from the head that a checkpoint has
+	// signed back over the chain, as far as it is whole. Unsigned are the others.
+	Signed   int       `json:"signed"`
+	Unsigned int       `json:"unsigned"`
+	Signers  []string  `json:"signers"` // thumbprints of the keys that signed
+	Findings []Finding `json:"findings"`
 	// Notes say what is not wrong and what cannot be known.
 	Notes []string `json:"notes"`
 }
 
-// Verifier takes exported events line by line, in their order. The zero value is
-// ready; its fields may be set before the first line. It keeps some hundred octets
-// of each event.
+// Verifier takes exported events in their order. The zero value is ready; its fields
+// may be set before the first line. It keeps some two hundred octets of each event.
 type Verifier struct {
-	// Key is the thumbprint of the key that checkpoints must be signed by; "" takes
-	// any, and says which.
-	Key string
+	// Keys are the thumbprints of the keys that checkpoints must be signed by; with
+	// none any key does, and the report says which.
+	Keys []string
 	// Filtered says that not all events were exported, for instance by a severity:
 	// then what is missing is noted, and no finding.
 	Filtered bool
+	// Thinned says the same of the agent's own stream alone: the state gives up
+	// heartbeats after a day.
+	Thinned bool
 
+	stated      []Head
+	file        string
+	files       int
+	lines       int // of all files
 	chains      map[chainID][]link
+	epochs      map[string]map[string]bool // by source
 	checkpoints []signed
 	report      Report
 }
 
 type chainID struct{ stream, epoch string }
 
+// link is what is kept of an event.
 type link struct {
-	sequence       uint64
-	hash, previous string
-	id             string
-	line           int
+	sequence uint64
+	hash     [32]byte
+	previous string // as the event says it; "" for none
+	id       string
+	at       int64 // unix milliseconds
+	file     string
+	line     int
+	files    int // which file of all
+	order    int // over all files
 }
 
+// signed is a part of a checkpoint whose signature holds.
 type signed struct {
 	Checkpoint
-	line int
+	epoch    string // of the event that carries it
+	sequence uint64
+	signer   string
+	file     string
+	line     int
+	order    int
 }
 
 // stored is what is read of an event.
 type stored struct {
-	ID   string
-	Data struct {
-		Event     struct{ Type event.Type }
-		Integrity event.Integrity
-		Details   json.RawMessage
+	ID     string     `json:"id"`
+	Source string     `json:"source"`
+	Time   event.Time `json:"time"`
+	Data   struct {
+		Event struct {
+			Type    event.Type `json:"type"`
+			Message string     `json:"message"`
+		} `json:"event"`
+		Integrity event.Integrity `json:"integrity"`
+		Details   json.RawMessage `json:"details"`
+	} `json:"data"`
+}
+
+// Heads says where the chains end by another source than their events: by the state
+// that holds them. What is not so is a finding.
+func (v *Verifier) Heads(ends []Head) { v.stated = ends }
+
+// MaxLine is how many octets a line has at most; above what an event can have.
+const MaxLine = 1 << 20
+
+// Read takes a file: an event a line, as it is or as the log sink wraps it. Lines of
+// operations and empty ones are passed over. Order counts within a file: another one
+// may have the same events again. Errors are those of r.
+func (v *Verifier) Read(file string, r io.Reader) error {
+	v.file = file
+	v.files++
+	lines := bufio.NewReaderSize(r, 64<<10)
+	for n := 1; ; n++ {
+		line, whole, err := readLine(lines)
+		if len(line) > 0 || err == nil {
+			v.lines++
+			v.line(n, line, whole)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s, line %d: %w", file, n, err)
+		}
 	}
 }
 
-// Line takes one line: an event, or one as the log sink wraps it. Lines of
-// operations and empty ones are passed over.
-func (v *Verifier) Line(n int, line []byte) {
+// Line takes one line that is whole, as Read does. Lines of one file come in one row.
+func (v *Verifier) Line(file string, n int, line []byte) {
+	if v.file != file || v.files == 0 {
+		v.file = file
+		v.files++
+	}
+	v.lines++
+	v.line(n, line, true)
+}
+
+// readLine returns a line without its end; whole is false when the file ended before.
+// Of a line that is too long it returns one octet more than MaxLine.
+func readLine(r *bufio.Reader) (line []byte, whole bool, err error) {
+	for {
+		part, err := r.ReadSlice('\n')
+		if room := MaxLine + 1 - len(line); room > 0 {
+			line = append(line, part[:min(len(part), room)]...)
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return line, err == nil, err
+		}
+	}
+}
+
+// wrapped is the line of the log sink.
+type wrapped struct {
+	Stream  string          `json:"stream"`
+	Time    string          `json:"time"`
+	Event   json.RawMessage `json:"event"`
+	Message *string         `json:"message"`
+}
+
+func (v *Verifier) line(n int, line []byte, whole bool) {
 	line = bytes.TrimSpace(line)
 	if len(line) == 0 {
 		return
 	}
-	var wrapped struct {
-		Stream string
-		Event  json.RawMessage
-	}
-	if json.Unmarshal(line, &wrapped) == nil && wrapped.Stream != "" {
-		if wrapped.Stream != "event" {
+	var w wrapped
+	if json.Unmarshal(line, &w) == nil && w.Stream != "" {
+		if w.Stream != "event" {
 			return
 		}
-		line = wrapped.Event
+		line = w.Event
 	}
-	var e stored
-	err := json.Unmarshal(line, &e)
-	if err == nil && (e.ID == "" || e.Data.Integrity.Stream == "" || e.Data.Integrity.Sequence == 0) {
-		err = fmt.Errorf("it has no id or no place in a chain")
-	}
-	var sum [32]byte
-	if err == nil {
-		sum, err = event.Hash(line)
-	}
-	if err != nil {
-		v.find(Finding{Kind: Unreadable, Line: n, Message: fmt.Sprintf("line %d is no event: %v", n, err)})
+	e, sum, err := readEvent(line)
+	if err != nil && !whole {
+		v.note("the last line of %s is not whole: it is being written, or was cut off", v.file)
 		return
 	}
+	if err != nil {
+		v.find(Finding{Kind: Unreadable, File: v.file, Line: n, order: v.lines, Message: fmt.Sprintf("line %d is no event: %s", n, err)})
+		return
+	}
+	at := e.Data.Integrity
+	if w.Message != nil && (*w.Message != e.Data.Event.Message || w.Time != e.Time.UTC().Format(event.TimeLayout)) {
+		v.find(Finding{
+			Kind: Altered, Stream: at.Stream, Epoch: at.Epoch, Sequence: at.Sequence, ID: e.ID, File: v.file, Line: n, order: v.lines,
+			Message: fmt.Sprintf("%s: the line around event %d says something else than the event", at.Stream, at.Sequence),
+		})
+	}
+	v.take(n, e, sum)
+}
+
+func readEvent(line []byte) (e stored, sum [32]byte, err error) {
+	if len(line) > MaxLine {
+		return e, sum, errors.New("it is too long")
+	}
+	if len(line) == 0 || line[0] != '{' {
+		return e, sum, errors.New("it is no JSON object")
+	}
+	if sum, err = event.Hash(line); err != nil {
+		return e, sum, errors.New("it is no whole JSON object")
+	}
+	if err := json.Unmarshal(line, &e); err != nil {
+		return e, sum, errors.New("its members are not those of an event")
+	}
+	at := e.Data.Integrity
+	if e.ID == "" || at.Stream == "" || at.Epoch == "" || at.Sequence == 0 {
+		return e, sum, errors.New("it has no id or no place in a chain; only events in the format cloudevents can be verified")
+	}
+	return e, sum, nil
+}
+
+// take keeps what the check needs of an event.
+func (v *Verifier) take(n int, e stored, sum [32]byte) {
 	if v.chains == nil {
-		v.chains = map[chainID][]link{}
+		v.chains, v.epochs = map[chainID][]link{}, map[string]map[string]bool{}
 	}
 	at := e.Data.Integrity
 	id := chainID{at.Stream, at.Epoch}
-	l := link{sequence: at.Sequence, hash: "sha256:" + hex.EncodeToString(sum[:]), id: e.ID, line: n}
+	if list := v.chains[id]; len(list) > 0 {
+		// One string for all events of a chain.
+		at.Stream, at.Epoch = id.stream, id.epoch
+	}
+	if v.epochs[e.Source] == nil {
+		v.epochs[e.Source] = map[string]bool{}
+	}
+	v.epochs[e.Source][at.Epoch] = true
+	l := link{sequence: at.Sequence, hash: sum, id: e.ID, at: e.Time.UnixMilli(), file: v.file, line: n, files: v.files, order: v.lines}
 	if at.Previous != nil {
 		l.previous = *at.Previous
 	}
@@ -133,30 +261,34 @@ func (v *Verifier) Line(n int, line []byte) {
 	}
 }
 
+// checkpoint takes the signature of a checkpoint.
 func (v *Verifier) checkpoint(n int, e *stored) {
-	var d event.AgentCheckpointDetails
+	at := e.Data.Integrity
 	wrong := func(message string) {
-		at := e.Data.Integrity
-		v.find(Finding{Kind: BadSignature, Stream: at.Stream, Epoch: at.Epoch, Sequence: at.Sequence, ID: e.ID, Line: n, Message: message})
+		v.find(Finding{Kind: BadSignature, Stream: at.Stream, Epoch: at.Epoch, Sequence: at.Sequence, ID: e.ID, File: v.file, Line: n, order: v.lines, Message: message})
 	}
+	var d event.AgentCheckpointDetails
 	if err := json.Unmarshal(e.Data.Details, &d); err != nil {
 		wrong("the checkpoint cannot be read")
 		return
 	}
 	c, signer, err := Open(d.JWS)
-	if err != nil {
-		wrong(err.Error())
-		return
-	}
-	if !slices.Contains(v.report.Signers, signer) {
+	if signer != "" && !slices.Contains(v.report.Signers, signer) {
 		v.report.Signers = append(v.report.Signers, signer)
 	}
-	if v.Key != "" && signer != v.Key {
-		wrong("the checkpoint is signed by the key " + signer + ", and not by the one that is pinned")
+	switch {
+	case err != nil:
+		wrong(err.Error())
+		return
+	case len(v.Keys) > 0 && !slices.Contains(v.Keys, signer):
+		wrong("the checkpoint is signed by the key " + signer + ", which is not pinned")
+		return
+	case at.Stream != event.AgentStream:
+		wrong("the checkpoint does not stand in the agent's own stream")
 		return
 	}
 	v.report.Checkpoints++
-	v.checkpoints = append(v.checkpoints, signed{c, n})
+	v.checkpoints = append(v.checkpoints, signed{c, at.Epoch, at.Sequence, signer, v.file, n, v.lines})
 }
 
 func (v *Verifier) find(f Finding) { v.report.Findings = append(v.report.Findings, f) }
@@ -167,139 +299,25 @@ func (v *Verifier) note(format string, args ...any) {
 
 // lacks is a finding, or a note where it is no surprise.
 func (v *Verifier) lacks(f Finding) {
-	if v.Filtered {
+	if v.Filtered || v.Thinned && f.Stream == event.AgentStream {
 		v.note("%s", f.Message)
 		return
 	}
 	v.find(f)
 }
 
-// Report checks all that was taken. Findings are in the order of their lines.
-func (v *Verifier) Report() Report {
-	ids := slices.SortedFunc(maps.Keys(v.chains), func(a, b chainID) int {
-		return cmp.Or(cmp.Compare(a.stream, b.stream), cmp.Compare(v.chains[a][0].line, v.chains[b][0].line))
-	})
-	streams := map[string]int{}
-	for _, id := range ids {
-		if streams[id.stream]++; streams[id.stream] == 2 {
-			v.note("%s begins again with another epoch: the state was lost, restored or made anew", id.stream)
-		}
-		v.chain(id)
-	}
-	v.signedHeads()
-	v.report.Streams = len(streams)
-	r := v.report
-	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return cmp.Compare(a.Line, b.Line) })
-	if r.Findings == nil {
-		r.Findings = []Finding{}
-	}
-	if r.Notes == nil {
-		r.Notes = []string{}
-	}
-	if r.Signers == nil {
-		r.Signers = []string{}
-	}
-	return r
-}
-
-// chain checks the events of one stream in one epoch, and leaves them sorted and
-// each once.
-func (v *Verifier) chain(id chainID) {
-	list := v.chains[id]
-	finding := func(kind Kind, l link, format string, args ...any) Finding {
-		return Finding{Kind: kind, Stream: id.stream, Epoch: id.epoch, Sequence: l.sequence, ID: l.id, Line: l.line, Message: fmt.Sprintf(format, args...)}
-	}
-	highest, seen := uint64(0), map[uint64]link{}
-	var once []link
-	for _, l := range list {
-		if first, again := seen[l.sequence]; again {
-			if first.hash == l.hash {
-				v.report.Repeated++ // delivery is at least once
-				continue
-			}
-			v.find(finding(Conflicting, l, "%s: lines %d and %d have the same place, %d, and are not the same", id.stream, first.line, l.line, l.sequence))
-			continue
-		}
-		if l.sequence < highest {
-			v.find(finding(Reordered, l, "%s: event %d stands behind event %d", id.stream, l.sequence, highest))
-		}
-		seen[l.sequence] = l
-		highest = max(highest, l.sequence)
-		once = append(once, l)
-	}
-	slices.SortFunc(once, func(a, b link) int { return cmp.Compare(a.sequence, b.sequence) })
-	v.chains[id] = once
-	v.report.Events += len(once)
-	if first := once[0]; first.sequence > 1 {
-		v.note("%s begins with event %d: what came before is not in this export", id.stream, first.sequence)
-	} else if first.previous != "" {
-		v.find(finding(Altered, first, "%s: the first event says that there was one before", id.stream))
-	}
-	for i, l := range once[1:] {
-		before := once[i]
-		switch {
-		case l.sequence > before.sequence+1:
-			v.lacks(finding(Missing, link{sequence: before.sequence + 1, line: l.line}, "%s: events %d to %d are missing", id.stream, before.sequence+1, l.sequence-1))
-		case l.previous != before.hash:
-			v.find(finding(Altered, before, "%s: event %d is not what event %d says that it was", id.stream, before.sequence, l.sequence))
-		}
+// finding is one about an event that is there.
+func (id chainID) finding(kind Kind, l *link, format string, args ...any) Finding {
+	return Finding{
+		Kind: kind, Stream: id.stream, Epoch: id.epoch, Sequence: l.sequence, ID: l.id, File: l.file, Line: l.line, order: l.order,
+		Message: id.stream + ": " + fmt.Sprintf(format, args...),
 	}
 }
 
-// signedHeads holds the chains against what was signed.
-func (v *Verifier) signedHeads() {
-	if len(v.checkpoints) == 0 {
-		if len(v.chains) > 0 {
-			v.note("there is no checkpoint: who could alter events could have made the chains anew")
-		}
-		return
-	}
-	if v.Key == "" {
-		v.note("no key is pinned: the checkpoints show only that one key signed them all; pin it with --key")
-	}
-	covered, told := map[chainID]uint64{}, map[chainID]bool{}
-	last := v.checkpoints[len(v.checkpoints)-1]
-	for _, c := range v.checkpoints {
-		if c.Digest != Digest(c.Heads) && c.Parts == 1 {
-			v.find(Finding{Kind: BadSignature, Line: c.line, Message: "the digest of the checkpoint is not that of its heads"})
-		}
-		for _, h := range c.Heads {
-			v.head(c, h, covered, told)
-		}
-	}
-	after := 0
-	for id, list := range v.chains {
-		for _, l := range list {
-			if l.sequence > covered[id] {
-				after++
-			}
-		}
-	}
-	if after > 0 {
-		v.note("%d events came after the last checkpoint that covers them, of %s: no signature holds them yet", after, last.At.UTC().Format(event.TimeLayout))
-	}
+// says reports whether the event that follows another names its hash.
+func (l *link) says(hash [32]byte) bool {
+	got, ok := strings.CutPrefix(l.previous, "sha256:")
+	return ok && got == hex.EncodeToString(hash[:])
 }
 
-func (v *Verifier) head(c signed, h Head, covered map[chainID]uint64, told map[chainID]bool) {
-	id := chainID{h.Stream, h.Epoch}
-	covered[id] = max(covered[id], h.Sequence)
-	list := v.chains[id]
-	i, there := slices.BinarySearchFunc(list, h.Sequence, func(l link, n uint64) int { return cmp.Compare(l.sequence, n) })
-	f := Finding{Stream: h.Stream, Epoch: h.Epoch, Sequence: h.Sequence, Line: c.line}
-	switch {
-	case there && list[i].hash != h.Hash:
-		f.Kind, f.ID, f.Line = Altered, list[i].id, list[i].line
-		f.Message = fmt.Sprintf("%s: event %d is not the one that was signed", h.Stream, h.Sequence)
-		v.find(f)
-	case there, told[id]:
-	case len(list) == 0:
-		told[id] = true
-		f.Kind, f.Message = Missing, fmt.Sprintf("%s: none of its %d events is here", h.Stream, h.Sequence)
-		v.lacks(f)
-	case h.Sequence > list[len(list)-1].sequence:
-		told[id] = true
-		f.Kind = Missing
-		f.Message = fmt.Sprintf("%s: the end is missing, from event %d on: a checkpoint has signed event %d", h.Stream, list[len(list)-1].sequence+1, h.Sequence)
-		v.lacks(f)
-	}
-}
+func when(ms int64) string { return time.UnixMilli(ms).UTC().Format(event.TimeLayout) }

@@ -67,7 +67,7 @@ func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log z
 	d.exchange = newExchange(d, path, c)
 	voice.Observer, voice.Amend = d.observing, d.amend
 	d.overseer = &agent.Overseer{
-		Voice: d.voice, Fleet: d.fleet, Sinks: d.sinks, Heads: d.heads,
+		Voice: d.voice, Fleet: d.fleet, Sinks: d.sinks, Heads: d.chains,
 		Polls:    func() (uint64, uint64) { s := d.watcher.Stats(); return s.Polls, s.Failed },
 		Lag:      d.watcher.Lag,
 		Failing:  func() (time.Time, error) { return d.health.failing(time.Now(), d.watcher.Stats(), db.Writable) },
@@ -82,11 +82,11 @@ func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log z
 		},
 	}
 	d.overseer.SetHeartbeat(c.Observer.Heartbeat)
-	key, err := signingKey(signingKeyPath(c.State.Path))
+	key, err := signingKey(c.SigningKey())
 	if err != nil {
 		return nil, err
 	}
-	d.notary = &agent.Notary{Voice: voice, Key: key, Heads: d.chains}
+	d.notary = &agent.Notary{Voice: voice, Key: key, Heads: d.chains, Every: c.Evidence.Every}
 	d.control = &control.Server{
 		Path: c.State.Socket(), Answers: &query.State{Source: db, Live: d.live},
 		Reload: d.exchange.reload, Backup: db.Backup, Replay: d.replay, Approve: d.exchange.approve, Revoke: d.exchange.revoke, Approvals: d.approvals, Drill: func(ctx context.Context, endpoint, scenario string, timeout time.Duration) (control.DrillResult, error) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -120,10 +121,21 @@ func (d *daemon) drill(ctx context.Context, endpoint, scenario string, timeout t
 		return control.DrillResult{}, fmt.Errorf("looking for the drill in the journal: %w", err)
 	}
 	r := control.DrillResult{ID: id, Type: entry.Type, Endpoint: endpoint, StoredMS: stored.Sub(begun).Milliseconds(), Sinks: []control.DrillSink{}}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	wait, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	for _, m := range list {
-		r.Sinks = append(r.Sinks, arrived(ctx, m, entry.Position, stored, parked[m.config.Name]))
+	all := make([]*control.DrillSink, len(list))
+	var waiting sync.WaitGroup
+	for i, m := range list {
+		waiting.Go(func() { all[i] = arrived(wait, m, entry.Position, stored, parked[m.config.Name]) })
+	}
+	waiting.Wait()
+	if err := ctx.Err(); err != nil {
+		return r, err // who asked, or the daemon, does not wait any more: that says nothing of the sinks
+	}
+	for _, s := range all {
+		if s != nil {
+			r.Sinks = append(r.Sinks, *s)
+		}
 	}
 	out := event.DrillDetails{Drill: id, Scenario: name, Endpoint: endpoint, Scheduled: scheduled, Sinks: []event.DrillOutcome{}}
 	for _, s := range r.Sinks {
@@ -132,10 +144,11 @@ func (d *daemon) drill(ctx context.Context, endpoint, scenario string, timeout t
 	return r, d.voice.Drilled(context.WithoutCancel(ctx), time.Now(), out)
 }
 
-// drills sends a drill as often as the configuration says, each time in the name of
-// the next endpoint.
+// drills sends a drill as often as the configuration says, the first one at once, each
+// time in the name of another endpoint. When the last one was is in the state: an agent
+// that is started every day has its daily drill too.
 func (d *daemon) drills(ctx context.Context) {
-	last, turn := time.Now(), 0
+	var tried time.Time
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
 	for {
@@ -145,22 +158,26 @@ func (d *daemon) drills(ctx context.Context) {
 		case <-t.C:
 		}
 		c := d.exchange.current()
-		if c.Drill.Every == 0 || time.Since(last) < c.Drill.Every {
+		every, now := c.Drill.Every, time.Now()
+		if every == 0 || now.Sub(tried) < min(every, time.Minute) {
 			continue
 		}
-		last = time.Now()
-		name := c.Endpoints[turn%len(c.Endpoints)].Name
-		turn++
+		last, err := d.voice.LastDrill(ctx, now)
+		if age := now.Sub(last); err != nil || age >= 0 && age < every { // one of the future is by a clock that was set back
+			continue
+		}
+		tried = now
+		name := c.Endpoints[int(now.Unix()/max(1, int64(every/time.Second)))%len(c.Endpoints)].Name
 		if _, err := d.drill(ctx, name, c.Drill.Scenario, drillTakes, true); err != nil && ctx.Err() == nil {
 			d.log.Error().Err(err).Msg("a drill could not be sent")
 		}
 	}
 }
 
-// arrived waits until a sink is beyond a position. All of them work meanwhile, so
-// that the time of one does not count for the next.
-func arrived(ctx context.Context, m *courier, position string, since time.Time, parked uint64) control.DrillSink {
-	out := control.DrillSink{Name: m.config.Name, Type: m.config.Type, Outcome: control.Pending}
+// arrived waits until a sink is beyond a position; it returns nil for one that the
+// configuration does not have any more.
+func arrived(ctx context.Context, m *courier, position string, since time.Time, parked uint64) *control.DrillSink {
+	out := &control.DrillSink{Name: m.config.Name, Type: m.config.Type, Outcome: control.Pending}
 	t := time.NewTicker(5 * time.Millisecond)
 	defer t.Stop()
 	for {
@@ -176,6 +193,8 @@ func arrived(ctx context.Context, m *courier, position string, since time.Time, 
 		}
 		select {
 		case <-t.C:
+		case <-m.done:
+			return nil
 		case <-ctx.Done():
 			out.Error = event.TextOrNil(s.LastError)
 			return out

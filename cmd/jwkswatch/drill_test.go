@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jwkswatch/jwkswatch/agent"
 	"github.com/jwkswatch/jwkswatch/configs"
+	"github.com/jwkswatch/jwkswatch/control"
 )
 
 // TestScheduledDrills runs the daemon with drills by schedule: one that arrives is
@@ -47,5 +51,67 @@ func TestScheduledDrills(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "an alert would not have arrived at gone") || !strings.Contains(out.String(), `"scheduled":true`) {
 		t.Errorf("told %s", out)
+	}
+}
+
+// TestDrillOfADeadSink sends a drill while one sink cannot take it: the command fails
+// in time, and says of each sink how long it took by itself, not how long the dead one
+// was waited for.
+func TestDrillOfADeadSink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := write(t, dir, "jwkswatch.yaml", "state: { path: "+dir+"/state.db }\nendpoints: [{ name: idp, jwks_uri: 'https://idp.invalid/jwks' }]\n"+
+		"sinks: [{ name: dead, type: file, path: none/events.jsonl }, { name: stdout, type: log }]\nobserver: { heartbeat: 1s }\n")
+	d := startDaemon(t, path)
+	d.until(t, "it watches", func() bool { return strings.Contains(d.out.String(), "agent.started") })
+	var r control.DrillResult
+	if err := json.Unmarshal([]byte(d.ask(t, exitFailed, "drill", "-c", path, "--timeout", "2s", "-o", "json")), &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Sinks) != 2 || r.Sinks[0].Outcome != control.Pending || r.Sinks[0].Error == nil || r.Sinks[1].Outcome != control.Delivered || *r.Sinks[1].LatencyMS > 900 {
+		t.Errorf("%+v", r)
+	}
+	d.stop(t)
+}
+
+// TestDrillCutShort stops an agent whose drill is under way: nobody knows what would
+// have become of it, so nothing is told.
+func TestDrillCutShort(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := write(t, dir, "jwkswatch.yaml", "state: { path: "+dir+"/state.db }\nendpoints: [{ name: idp, jwks_uri: 'https://idp.invalid/jwks' }]\n"+
+		"drill: { every: 24h }\nsinks: [{ name: stdout, type: log }, { name: dead, type: file, path: none/events.jsonl }]\nobserver: { heartbeat: off }\n")
+	d := startDaemon(t, path)
+	d.until(t, "the first drill comes at once", func() bool { return strings.Contains(d.out.String(), `"drill":true`) })
+	d.stop(t)
+	if got := d.out.String(); strings.Contains(got, "drill.failed") || !strings.Contains(got, "agent.stopped") {
+		t.Errorf("told %s", got)
+	}
+}
+
+// TestScenariosAgree holds the scenarios that may be configured against those there are.
+func TestScenariosAgree(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range agent.Scenarios() {
+		path := write(t, dir, "jwkswatch.yaml", "endpoints: [{ name: idp, jwks_uri: 'https://idp.invalid/jwks' }]\ndrill: { every: 1h, scenario: "+name+" }\n")
+		if c, err := configs.Load(path); err != nil || c.Drill.Scenario != name {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var schema struct {
+		Properties struct {
+			Drill struct {
+				Properties struct {
+					Scenario struct{ AnyOf []struct{ Enum []string } }
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(configs.Schema(), &schema); err != nil {
+		t.Fatal(err)
+	}
+	if got := schema.Properties.Drill.Properties.Scenario.AnyOf[0].Enum; !slices.Equal(got, agent.Scenarios()) {
+		t.Errorf("%q may be configured, and there are %q", got, agent.Scenarios())
 	}
 }

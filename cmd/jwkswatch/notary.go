@@ -9,15 +9,14 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/jwkswatch/jwkswatch/evidence"
+	"github.com/jwkswatch/jwkswatch/state/bolt"
 )
-
-// signingKeyPath is where the key of the checkpoints is.
-func signingKeyPath(state string) string { return state + ".signing-key" }
 
 // signingKey reads the key of the checkpoints, and makes one when there is none. It
 // never leaves the host; its public half is in every checkpoint.
@@ -50,7 +49,19 @@ func signingKey(path string) (ed25519.PrivateKey, error) {
 }
 
 func readSigningKey(path string) (ed25519.PrivateKey, error) {
-	b, err := os.ReadFile(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the signing key: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("reading the signing key: %w", err)
+	}
+	if info.Mode().Perm()&0o007 != 0 {
+		return nil, fmt.Errorf("the signing key %s can be read or written by everybody on this host: chmod 600 it, or move it away to begin with another one", path)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, 64<<10))
 	if err != nil {
 		return nil, fmt.Errorf("reading the signing key: %w", err)
 	}
@@ -67,9 +78,11 @@ func readSigningKey(path string) (ed25519.PrivateKey, error) {
 }
 
 // chains are the heads of all streams.
-func (d *daemon) chains(ctx context.Context) ([]evidence.Head, error) {
+func (d *daemon) chains(ctx context.Context) ([]evidence.Head, error) { return headsOf(ctx, d.db) }
+
+func headsOf(ctx context.Context, db *bolt.DB) ([]evidence.Head, error) {
 	var out []evidence.Head
-	for h, err := range d.db.Heads(ctx) {
+	for h, err := range db.Heads(ctx) {
 		if err != nil {
 			return nil, err
 		}

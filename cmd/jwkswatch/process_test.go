@@ -309,3 +309,13 @@ func short(list []*event.Event) []string {
 	}
 	return out
 }
+
+// until waits for something that the daemon does.
+func (d *process) until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("timed out: %s\n%s", what, d.errs)
+		}
+	}
+}

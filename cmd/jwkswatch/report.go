@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -74,19 +73,6 @@ func (d *daemon) sinks(ctx context.Context) []agent.SinkState {
 		out = append(out, s)
 	}
 	return out
-}
-
-func (d *daemon) heads(ctx context.Context) ([]event.HeartbeatHead, error) {
-	var out []event.HeartbeatHead
-	for h, err := range d.db.Heads(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, event.HeartbeatHead{
-			Stream: h.Endpoint, Sequence: h.Head.Sequence, Hash: "sha256:" + hex.EncodeToString(h.Head.Hash[:]),
-		})
-	}
-	return out, nil
 }
 
 // live is what only the running daemon knows, for questions.
