@@ -331,4 +331,3 @@ func TestLines(t *testing.T) {
 		t.Error(err)
 	}
 }
-

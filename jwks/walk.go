@@ -8,17 +8,17 @@ import (
 // walker reads a document that the token pass has found to be JSON and from
 // which the secrets are gone. It notes what is wrong on the way.
 type walker struct {
-	in      []byte
-	at      int
-	path    []step
-	check   bool     // strings may be ill-formed
-	secret  bool     // a private member or a secret's place was met
-	doc     notes    // of the document
-	sink    *notes   // where notes go now: the document's or an entry's
-	entry   *entry   // the entry being read; nil outside
-	pending []string // pointers to members k whose object has not told its kty
-	mark    int      // where those of the innermost object begin
-	keys    []Key
+	in        []byte
+	at        int
+	path      []step
+	check     bool     // strings may be ill-formed
+	secret    bool     // a private member or a secret's place was met
+	doc       notes    // of the document
+	sink      *notes   // where notes go now: the document's or an entry's
+	entry     *entry   // the entry being read; nil outside
+	pending   []string // pointers to members k whose object has not told its kty
+	mark      int      // where those of the innermost object begin
+	keys      []Key
 	number    uint64 // of spiffe_sequence, when sequenced is 1
 	sequenced int
 }

@@ -63,7 +63,8 @@ var zoo = []beast{
 	{"private keys, and a thousand of them", []string{"private-bomb", "private-ec", "private-oct", "private-pem", "private-stray", "kid-redacted"}, private},
 	{
 		"status 204, 206, 304 without validator, 401, 403, 404, 429 with Retry-After of ten years, 500, 503",
-		[]string{"status-204", "status-206", "status-304", "status-401", "status-403", "status-404", "status-429", "status-500", "status-503"}, unreachable,
+		[]string{"status-204", "status-206", "status-304", "status-401", "status-403", "status-404", "status-429", "status-500", "status-503"},
+		unreachable,
 	},
 	{"301 loop", []string{"redirect-loop"}, "medium endpoint.redirected"},
 	{"302 to metadata, to another host, to a file", []string{"redirect-metadata", "redirect-elsewhere", "redirect-file"}, "high endpoint.redirected"},

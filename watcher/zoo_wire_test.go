@@ -121,7 +121,9 @@ func TestZooOfTLS(t *testing.T) {
 			h.start(e)
 			until(t, "the baseline", func() bool { return len(h.events()) == 1 })
 			g.beast.Store(&c.play)
-			has := func(text string) bool { return slices.ContainsFunc(tell(h.events()), func(s string) bool { return strings.HasSuffix(s, text) }) }
+			has := func(text string) bool {
+				return slices.ContainsFunc(tell(h.events()), func(s string) bool { return strings.HasSuffix(s, text) })
+			}
 			until(t, "it is unreachable", func() bool { return has("endpoint.unreachable") })
 			g.beast.Store(nil)
 			until(t, "it is reachable again", func() bool { return has("endpoint.unreachable closed") })

@@ -52,15 +52,15 @@ func TestBlocklistOfTheOperator(t *testing.T) {
 	told := func(want string) {
 		t.Helper()
 		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-			var all string
+			var all strings.Builder
 			for _, e := range d.printed(t) {
-				all += fmt.Sprint(e.Data.Event.Severity, " ", e.Data.Event.Type, " ", e.Data.Event.Message, "\n")
+				all.WriteString(fmt.Sprint(e.Data.Event.Severity, " ", e.Data.Event.Type, " ", e.Data.Event.Message, "\n"))
 			}
-			if strings.Contains(all, want) {
+			if strings.Contains(all.String(), want) {
 				return
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("%q is not among\n%s\n%s", want, all, d.errs)
+				t.Fatalf("%q is not among\n%s\n%s", want, all.String(), d.errs)
 			}
 		}
 	}

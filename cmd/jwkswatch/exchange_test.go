@@ -77,17 +77,17 @@ observer: { name: soc-1 }
 	write(t, dir, "jwkswatch.yaml", strings.Replace(text, ", expect: { keys: 1..3 }", "", 1))
 	d = startDaemon(t, file)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		var told string
+		var told strings.Builder
 		for _, e := range d.printed(t) {
 			if e.Data.Event.Type == event.AgentConfigChanged {
-				told += fmt.Sprintln(e.Data.Event.Severity, e.Data.Event.Message)
+				told.WriteString(fmt.Sprintln(e.Data.Event.Severity, e.Data.Event.Message))
 			}
 		}
-		if strings.Contains(told, "medium another configuration is in use (start): 1 endpoints changed, state.retain changed; endpoint idp: expect.keys is loosened") {
+		if strings.Contains(told.String(), "medium another configuration is in use (start): 1 endpoints changed, state.retain changed; endpoint idp: expect.keys is loosened") {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the start tells %q\n%s", told, d.errs)
+			t.Fatalf("the start tells %q\n%s", told.String(), d.errs)
 		}
 	}
 	d.stop(t)

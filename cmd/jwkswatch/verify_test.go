@@ -68,14 +68,14 @@ func TestVerifyWhatADaemonWrote(t *testing.T) {
 	}
 	whole := contents(t, events)
 	lines := strings.SplitAfter(whole, "\n")
-	var without string
+	var without strings.Builder
 	for _, l := range lines {
 		if !strings.Contains(l, `"type":"baseline.established"`) {
-			without += l
+			without.WriteString(l)
 		}
 	}
 	for name, text := range map[string]string{
-		"altered": strings.Replace(whole, `"type":"key.mutated"`, `"type":"key.altered"`, 1), "dropped": without, "moved": strings.Replace(whole, `"stream":"idp"`, `"stream":"other"`, 1),
+		"altered": strings.Replace(whole, `"type":"key.mutated"`, `"type":"key.altered"`, 1), "dropped": without.String(), "moved": strings.Replace(whole, `"stream":"idp"`, `"stream":"other"`, 1),
 	} {
 		got := d.ask(t, exitFindings, "verify", "--key", pin, write(t, t.TempDir(), name, text))
 		if !strings.Contains(got, "idp") {
