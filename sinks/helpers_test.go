@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -168,12 +169,21 @@ func stream(t *testing.T, nc *nats.Conn, edit func(*jetstream.StreamConfig)) jet
 	if edit != nil {
 		edit(&c)
 	}
-	s, err := js.CreateOrUpdateStream(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		s, err := js.CreateOrUpdateStream(t.Context(), c)
+		if err == nil {
+			return s
+		}
+		// A server that still clears the folder of a stream that was deleted says that
+		// it cannot create the store of the next one.
+		if refused, is := errors.AsType[*jetstream.APIError](err); !is || refused.ErrorCode != notCreated || time.Now().After(deadline) {
+			t.Fatal(err)
+		}
 	}
-	return s
 }
+
+// notCreated is JSStreamCreateErrF of the server: any failure of its own.
+const notCreated = 10049
 
 // stored returns the ids in the stream, in its order.
 func stored(t *testing.T, s jetstream.Stream) []string {
