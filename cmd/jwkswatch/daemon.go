@@ -304,8 +304,32 @@ func (d *daemon) drop(ctx context.Context, now time.Time) error {
 	if _, err := d.db.Thin(ctx, now.Add(-beatsKept), []string{string(event.AgentHeartbeat)}, d.post.names()); err != nil {
 		return err
 	}
-	_, err := d.db.Forget(ctx, event.AgentStream, now.Add(-beatsKept))
-	return err
+	if _, err := d.db.Forget(ctx, event.AgentStream, now.Add(-beatsKept)); err != nil {
+		return err
+	}
+	return d.compact(ctx)
+}
+
+// sparse is from how much free room on a state is made smaller, in octets, when more
+// than half of it is free: less is soon written to again.
+const sparse = 64 << 20
+
+// compact makes the file of the state smaller where most of it is free.
+func (d *daemon) compact(ctx context.Context) error {
+	size, err := d.db.Size()
+	if err != nil {
+		return err
+	}
+	if spare := d.db.Spare(); spare < sparse || spare < size/2 {
+		return nil
+	}
+	begun := time.Now()
+	sizes, err := d.db.Compact(ctx, d.exchange.current().State.Path)
+	if err != nil {
+		return err
+	}
+	d.log.Info().Int64("before", sizes.Before).Int64("after", sizes.After).Dur("took", time.Since(begun)).Msg("the file of the state is smaller now")
+	return nil
 }
 
 // tell logs that systemd could not be told; that stops nothing.

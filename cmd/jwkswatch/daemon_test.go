@@ -143,3 +143,36 @@ func TestWhatIsTooOldIsDropped(t *testing.T) {
 		t.Errorf("%d of %d events are left", n, before)
 	}
 }
+
+// TestASparseStateIsCompacted holds that the hourly work makes a file smaller of which
+// most is free, and leaves one alone of which little is.
+func TestASparseStateIsCompacted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := wired(t, dir, write(t, dir, "jwkswatch.yaml", fmt.Sprintf(wiring, dir)))
+	if err := d.compact(t.Context()); err != nil || d.db.Stats().Writes > 0 {
+		t.Errorf("a small state: %v", err)
+	}
+	for revision := range uint64(10) { // evidence of nine of them goes
+		err := d.db.Commit(t.Context(), state.Txn{Prev: revision, Next: state.Record{
+			Endpoint: "idp", Revision: revision + 1, At: time.Now().Add(-time.Hour), Evidence: make([]byte, 10<<20),
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, err := d.db.Size()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.drop(t.Context(), time.Now().Add(31*24*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	after, err := d.db.Size()
+	if err != nil || after > before/2 {
+		t.Errorf("%d octets after %d, %v", after, before, err)
+	}
+	if r, err := d.db.Latest(t.Context(), "idp"); err != nil || r.Revision != 10 {
+		t.Errorf("revision %d, %v", r.Revision, err)
+	}
+}

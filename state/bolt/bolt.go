@@ -50,20 +50,26 @@ type Stats struct {
 	Writes uint64 // transactions that wrote to the file
 }
 
+// handle is the file as it is open; a compaction puts another in its place.
+type handle struct {
+	bolt *bbolt.DB
+	file *os.File
+}
+
 // DB is the state of one node. All methods are safe for concurrent use; after
 // Close they return an error that wraps state.ErrUnavailable.
 type DB struct {
-	bolt         *bbolt.DB
-	file         *os.File
+	on           atomic.Pointer[handle]
 	packer       *packer
 	installation *Installation
 	writes       atomic.Uint64
 	pruning      sync.Mutex
 	cleanup      func() error // of a copy, after its file is closed; nil otherwise
 
-	turn   chan struct{} // held by who writes; holds broken and stuck too
+	turn   chan struct{} // held by who writes; holds broken, stuck and late too
 	broken error         // why nothing may be written any more: see Broken
 	stuck  bool          // bbolt holds a lock that nobody will give back
+	late   map[spot]bool // what was written since a compaction looked last; nil without one
 
 	mu     sync.Mutex // holds what follows
 	queue  []*op
@@ -88,11 +94,16 @@ func (db *DB) Size() (int64, error) {
 	if err := db.open(); err != nil {
 		return 0, fmt.Errorf("size of the state: %w", err)
 	}
-	info, err := db.file.Stat()
-	if err != nil {
-		return 0, fmt.Errorf("size of the state: %w: %w", state.ErrUnavailable, err)
+	for {
+		h := db.on.Load()
+		info, err := h.file.Stat()
+		switch {
+		case err == nil:
+			return info.Size(), nil
+		case db.on.Load() == h:
+			return 0, fmt.Errorf("size of the state: %w: %w", state.ErrUnavailable, err)
+		}
 	}
-	return info.Size(), nil
 }
 
 // Close waits for the transactions under way and closes the file. What waits
@@ -114,10 +125,11 @@ func (db *DB) Close() error {
 	if already {
 		return nil
 	}
+	h := db.on.Load()
 	if db.stuck { // bbolt's Close would wait for ever; this gives the lock of the file back
-		return db.file.Close()
+		return h.file.Close()
 	}
-	err := db.bolt.Close()
+	err := h.bolt.Close()
 	if db.cleanup != nil {
 		err = errors.Join(err, db.cleanup())
 	}
@@ -153,13 +165,18 @@ func (db *DB) view(fn func(*bbolt.Tx) error) error {
 	if err := db.open(); err != nil {
 		return err
 	}
-	err := db.bolt.View(func(tx *bbolt.Tx) error {
-		return guard(func() error { return fn(tx) })
-	})
-	if errors.Is(err, berrors.ErrDatabaseNotOpen) || errors.Is(err, berrors.ErrInvalidMapping) {
-		return fmt.Errorf("%w: %w", state.ErrUnavailable, err)
+	for {
+		h := db.on.Load()
+		err := h.bolt.View(func(tx *bbolt.Tx) error {
+			return guard(func() error { return fn(tx) })
+		})
+		switch {
+		case !errors.Is(err, berrors.ErrDatabaseNotOpen) && !errors.Is(err, berrors.ErrInvalidMapping):
+			return err
+		case db.on.Load() == h: // else a compaction has just closed it
+			return fmt.Errorf("%w: %w", state.ErrUnavailable, err)
+		}
 	}
-	return err
 }
 
 // read is view for a call with a context.

@@ -29,7 +29,11 @@ func TestMain(m *testing.M) {
 	case "hold":
 		childHold(os.Args[1])
 	case "commit":
-		childCommit(os.Args[1])
+		childCommit(os.Args[1], false)
+	case "compact":
+		childCommit(os.Args[1], true)
+	case "compact-once":
+		childCompact(os.Args[1])
 	case "damage":
 		childDamage()
 	case "recover":

@@ -49,11 +49,12 @@ func (db *DB) mayRetry(err error, txid uint64) bool {
 	if !isFull(err) && !isWrite(err) {
 		return false
 	}
-	info, statErr := db.file.Stat()
+	f := db.on.Load().file
+	info, statErr := f.Stat()
 	if statErr != nil {
 		return false
 	}
-	root, rootErr := newestMeta(db.file, info.Size())
+	root, rootErr := newestMeta(f, info.Size())
 	return rootErr == nil && root.txid < txid
 }
 

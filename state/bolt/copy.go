@@ -92,6 +92,10 @@ func privateCopy(ctx context.Context, path string) (_ *os.File, remove func() er
 	if err := lock(ctx, from, copyTimeout, tryShare); err != nil {
 		return nil, nil, err
 	}
+	// Who holds the state may have put another file in its place meanwhile.
+	if named, err := stillNamed(from, path); err != nil || !named {
+		return nil, nil, errors.Join(err, state.ErrLocked)
+	}
 	var failed error
 	for _, dir := range []string{filepath.Dir(path), os.TempDir()} {
 		to, remove, err := copyTo(ctx, from, dir)

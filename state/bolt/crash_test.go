@@ -85,9 +85,15 @@ const crashEndpoints = 4
 
 // childCommit goes on where the state ends and prints every revision that was
 // acknowledged, until it is killed.
-func childCommit(path string) {
+func childCommit(path string, compact bool) {
 	db, err := bolt.Open(context.Background(), bolt.Options{Path: path})
 	must(err)
+	go func() {
+		for compact {
+			_, err := db.Compact(context.Background(), path)
+			must(err)
+		}
+	}()
 	var all sync.WaitGroup
 	for i := range crashEndpoints {
 		all.Go(func() {
@@ -113,11 +119,22 @@ func childCommit(path string) {
 // acknowledged is lost, and the chain of every endpoint has no gap.
 func TestKill(t *testing.T) {
 	t.Parallel()
+	kills(t, "commit")
+}
+
+// TestKillCompact does the same while the process puts a compacted copy in the place
+// of the state, over and over.
+func TestKillCompact(t *testing.T) {
+	t.Parallel()
+	kills(t, "compact")
+}
+
+func kills(t *testing.T, what string) {
 	path := newPath(t)
 	open(t, path).Close()
 	acknowledged := map[string]uint64{}
 	for range 24 {
-		killOne(t, path, acknowledged)
+		killOne(t, what, path, acknowledged)
 		db := open(t, path)
 		next := map[string]uint64{}
 		for i := range crashEndpoints {
@@ -164,9 +181,9 @@ func TestKill(t *testing.T) {
 	}
 }
 
-func killOne(t *testing.T, path string, acknowledged map[string]uint64) {
+func killOne(t *testing.T, what, path string, acknowledged map[string]uint64) {
 	t.Helper()
-	cmd := child(t, "commit", path)
+	cmd := child(t, what, path)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

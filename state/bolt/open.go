@@ -82,15 +82,17 @@ func openFile(f *os.File, openBolt func() (*bbolt.DB, error)) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{file: f, turn: make(chan struct{}, 1), closed: make(chan struct{}), woken: make(chan struct{}), gaveUp: make(chan struct{})}
+	db := &DB{turn: make(chan struct{}, 1), closed: make(chan struct{}), woken: make(chan struct{}), gaveUp: make(chan struct{})}
 	if db.packer, err = newPacker(); err != nil {
 		return nil, err
 	}
-	if db.bolt, err = openBolt(); err != nil {
+	b, err := openBolt()
+	if err != nil {
 		return nil, err
 	}
+	db.on.Store(&handle{b, f})
 	if err := db.view(func(tx *bbolt.Tx) error { return db.load(tx, counts) }); err != nil {
-		_ = db.bolt.Close()
+		_ = b.Close()
 		return nil, err
 	}
 	return db, nil

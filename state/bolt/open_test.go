@@ -155,18 +155,18 @@ func TestUnavailable(t *testing.T) {
 	t.Parallel()
 	db := openTest(t, filepath.Join(t.TempDir(), "state.db"))
 	txn := state.Txn{Next: state.Record{Endpoint: "corp", Revision: 1, Memory: bytes.Repeat([]byte("m"), 1<<20)}}
-	db.bolt.MaxSize = 1 << 16
+	db.on.Load().bolt.MaxSize = 1 << 16
 	for range 2 {
 		if err := db.Commit(t.Context(), txn); !errors.Is(err, state.ErrUnavailable) || !errors.Is(err, berrors.ErrMaxSizeReached) {
 			t.Fatalf("error is %v", err)
 		}
 	}
-	db.bolt.MaxSize = 0
+	db.on.Load().bolt.MaxSize = 0
 	if err := db.Commit(t.Context(), txn); err != nil {
 		t.Fatal(err)
 	}
 	// What was written before an error may be lost without a further one.
-	if err := db.file.Close(); err != nil {
+	if err := db.on.Load().file.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

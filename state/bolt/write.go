@@ -43,6 +43,7 @@ type writer struct {
 	packer *packer
 	ledger ledger
 	writes int // changes so far
+	late   map[spot]bool
 }
 
 func (w *writer) put(bucket string, key, payload []byte) error {
@@ -51,7 +52,7 @@ func (w *writer) put(bucket string, key, payload []byte) error {
 
 // putAs is put for a value of another version.
 func (w *writer) putAs(version byte, bucket string, key, payload []byte) error {
-	w.writes++
+	w.changes(bucket, key)
 	b := w.tx.Bucket([]byte(bucket))
 	if bucket == bucketJournal || bucket == bucketBodies {
 		b.FillPercent = appendFill
@@ -60,8 +61,16 @@ func (w *writer) putAs(version byte, bucket string, key, payload []byte) error {
 }
 
 func (w *writer) remove(bucket string, key []byte) error {
-	w.writes++
+	w.changes(bucket, key)
 	return w.tx.Bucket([]byte(bucket)).Delete(key)
+}
+
+// changes counts a change, and notes its place for a compaction that is under way.
+func (w *writer) changes(bucket string, key []byte) {
+	w.writes++
+	if w.late != nil && len(w.late) <= compactMost {
+		w.late[spot{bucket, string(key)}] = true
+	}
 }
 
 // write puts an op in line and returns when it is on disk. There is no
@@ -165,7 +174,7 @@ func (db *DB) transact(ops []*op) (errs []error, alone bool) {
 		if err != nil {
 			return err
 		}
-		w := &writer{tx: tx, packer: db.packer, ledger: l}
+		w := &writer{tx: tx, packer: db.packer, ledger: l, late: db.late}
 		for i, o := range ops {
 			before := w.writes
 			if errs[i] = o.apply(w); errs[i] != nil && w.writes != before {
@@ -224,7 +233,7 @@ func (db *DB) update(fn func(*bbolt.Tx) error) (err error) {
 			db.giveUp(err)
 		}
 	}()
-	err = db.bolt.Update(func(tx *bbolt.Tx) error {
+	err = db.on.Load().bolt.Update(func(tx *bbolt.Tx) error {
 		txid = uint64(tx.ID())
 		inner = guard(func() error { return fn(tx) })
 		committing = inner == nil
