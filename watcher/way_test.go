@@ -3,8 +3,11 @@ package watcher_test
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
+	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -195,6 +198,10 @@ type names struct {
 	// servers are told.
 	known, tops map[string]bool
 	hosts       int // addresses of each name, from 127.0.0.1 on; 0 means one
+	// script answers instead, when there is one; asked counts the questions for
+	// addresses so far.
+	script func(name string, v6 bool, asked int) (dnsmessage.RCode, []netip.Addr)
+	asked  int
 }
 
 func serveNames(t *testing.T, tops ...string) *names {
@@ -215,22 +222,57 @@ func serveNames(t *testing.T, tops ...string) *names {
 			if err != nil {
 				return
 			}
-			if answer := n.answer(buf[:k]); answer != nil {
+			if answer := n.answer(buf[:k]); len(answer) > 1232 { // what a resolver takes by UDP: the rest by TCP
+				answer[2] |= 0x02
+				answer[6], answer[7] = 0, 0 // no answers in this one
+				_, _ = pc.WriteTo(answer[:k], from)
+			} else if answer != nil {
 				_, _ = pc.WriteTo(answer, from)
 			}
 		}
 	})
-	t.Cleanup(func() { pc.Close(); wg.Wait() })
+	l, err := net.Listen("tcp4", n.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wg.Go(func() { n.overTCP(l) })
+	t.Cleanup(func() { pc.Close(); l.Close(); wg.Wait() })
 	// The resolver's own state, of the whole process, must not be made within a
 	// bubble.
 	_, _ = n.resolver().LookupNetIP(t.Context(), "ip4", "nobody.example.")
 	return n
 }
 
+// overTCP answers one question for each connection.
+func (n *names) overTCP(l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		var size [2]byte
+		if _, err := io.ReadFull(conn, size[:]); err == nil {
+			query := make([]byte, binary.BigEndian.Uint16(size[:]))
+			if _, err := io.ReadFull(conn, query); err == nil {
+				answer := n.answer(query)
+				_, _ = conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...))
+			}
+		}
+		conn.Close()
+	}
+}
+
 func (n *names) set(name string, exists bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.known[name+"."] = exists
+}
+
+// play answers by a script from now on; by none with nil.
+func (n *names) play(script func(name string, v6 bool, asked int) (dnsmessage.RCode, []netip.Addr)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.script = script
 }
 
 // spread gives each name so many addresses.
@@ -251,6 +293,18 @@ func (n *names) answer(query []byte) []byte {
 	m.Response, m.RecursionAvailable, m.Additionals = true, true, nil
 	head := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 1}
 	switch {
+	case n.script != nil && (q.Type == dnsmessage.TypeA || q.Type == dnsmessage.TypeAAAA):
+		head.TTL = 0
+		code, addrs := n.script(q.Name.String(), q.Type == dnsmessage.TypeAAAA, n.asked)
+		n.asked++
+		m.RCode = code
+		for _, a := range addrs {
+			if a.Is4() && q.Type == dnsmessage.TypeA {
+				m.Answers = append(m.Answers, dnsmessage.Resource{Header: head, Body: &dnsmessage.AResource{A: a.As4()}})
+			} else if a.Is6() && q.Type == dnsmessage.TypeAAAA {
+				m.Answers = append(m.Answers, dnsmessage.Resource{Header: head, Body: &dnsmessage.AAAAResource{AAAA: a.As16()}})
+			}
+		}
 	case q.Type == dnsmessage.TypeNS && n.tops[q.Name.String()]:
 		m.Answers = []dnsmessage.Resource{{Header: head, Body: &dnsmessage.NSResource{NS: dnsmessage.MustNewName("ns.test.")}}}
 	case !n.known[q.Name.String()]:
@@ -270,7 +324,7 @@ func (n *names) answer(query []byte) []byte {
 func (n *names) resolver() *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		var d net.Dialer
-		return d.DialContext(ctx, "udp", n.addr)
+		return d.DialContext(ctx, network, n.addr)
 	}}
 }
 

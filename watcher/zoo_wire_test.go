@@ -98,7 +98,7 @@ func TestZooOfTLS(t *testing.T) {
 			for _, err := nc.Write([]byte{22}); err == nil; _, err = nc.Write([]byte{3}) {
 				time.Sleep(50 * time.Millisecond)
 			}
-		}, "tls"},
+		}, "timeout"},
 		"no TLS at all": {func(nc net.Conn) { fmt.Fprint(nc, "HTTP/1.1 200 OK\r\n\r\n{}"); hold(nc) }, "tls"},
 		"expired":       {with(leaf(ca, lab.Leaf{NotBefore: long, NotAfter: long.Add(time.Hour)}), 0), "tls"},
 		"wrong host":    {with(leaf(ca, lab.Leaf{Hosts: []string{"else.example"}}), 0), "tls"},

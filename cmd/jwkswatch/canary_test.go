@@ -123,6 +123,19 @@ func echo(status int) lab.Answer {
 	}
 }
 
+// beyond answers honestly and sends more than it said it would.
+func beyond(text string) lab.Answer {
+	return func(w http.ResponseWriter, _ *http.Request, current []byte) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s%s", len(current), current, text)
+		_, _ = conn.Read(make([]byte, 1)) // until the client has enough of it
+	}
+}
+
 // TestNoSecretAnywhere runs the real binary with a secret in every place that
 // takes one, through good polls, leaks of every private member, servers that send
 // back what they were sent, refused credentials, reloads that fail, every command
@@ -184,6 +197,13 @@ observer: { name: soc-1, heartbeat: 1s }
 		}
 	}
 	says(`"type":"jwkswatch.baseline.established.v1"`)
+	polls := issuer.Count()
+	issuer.Answer(beyond(c.add("text beyond an answer", "canary-beyond-the-answer-61")))
+	for deadline := time.Now().Add(30 * time.Second); issuer.Count() < polls+6; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the issuer is not asked any more")
+		}
+	}
 	issuer.Answer(leaks(t, c))
 	for _, kid := range []string{"leak-rsa", "leak-ec", "leak-okp", "leak-oct", "leak-akp", "leak-oth"} {
 		says(`"kid":"` + kid)
