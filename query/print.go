@@ -108,6 +108,12 @@ func (s *SinkRow) text() string {
 	} else {
 		words = append(words, fmt.Sprintf("%d pending since %s", s.Pending, when(s.Oldest)))
 	}
+	if s.Parked != nil && *s.Parked > 0 {
+		words = append(words, fmt.Sprintf("%d parked: in the journal only", *s.Parked))
+	}
+	if s.Lost != nil && *s.Lost > 0 {
+		words = append(words, fmt.Sprintf("%d lost by the receiver", *s.Lost))
+	}
 	if s.LastError != nil {
 		words = append(words, "last error: "+cell(*s.LastError))
 	}

@@ -17,7 +17,7 @@ func TestPrint(t *testing.T) {
 		Version: "1.2.3", Started: at(0), Endpoints: []query.LiveEndpoint{
 			{Name: "corp", LastGood: at(59), Failures: 2, Phase: "dial", Code: "refused"}, {Name: "partner", LastGood: at(59)},
 		},
-		Sinks: []query.LiveSink{{Name: "siem", LastError: "no route"}, {Name: "stdout", Connected: true}},
+		Sinks: []query.LiveSink{{Name: "siem", LastError: "no route"}, {Name: "stdout", Connected: true, Parked: 2, Lost: 1}},
 	})
 	if err := w.db.SetCursor(t.Context(), "stdout", "0000000000000007"); err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ endpoints        2: 1 good, 1 failing
 open conditions  0
 last event       2026-11-22 12:50:00Z low key.reappeared: back
 sink siem        not connected, 7 pending since 2026-11-22 12:00:00Z, last error: no route
-sink stdout      nothing pending
+sink stdout      nothing pending, 2 parked: in the journal only, 1 lost by the receiver
 `},
 		"endpoints": {func(b *strings.Builder) error {
 			r, err := s.Endpoints(t.Context())

@@ -72,6 +72,8 @@ type LiveSink struct {
 	Type      string
 	Connected bool
 	LastError string // "" when the last attempt went well
+	Parked    uint64 // events that it refused for good, since the start
+	Lost      uint64 // events that were found not to be there any more, since the start
 }
 
 // Answers are the questions that can be asked, of a running daemon or of a

@@ -76,6 +76,8 @@ type SinkRow struct {
 	Pending   uint64      `json:"pending"`   // journal entries that it does not have, filters aside
 	Oldest    *event.Time `json:"oldest"`    // time of the first of them
 	LastError *string     `json:"last_error"`
+	Parked    *uint64     `json:"parked"` // events that it refused for good, since the start; null when no daemon runs
+	Lost      *uint64     `json:"lost"`   // events that it had and lost, since the start; null when no daemon runs
 }
 
 // Status tells how it stands with all.
@@ -183,7 +185,7 @@ func (s *State) sinks(ctx context.Context, live *Live) ([]SinkRow, error) {
 		}
 	} else {
 		for _, l := range live.Sinks {
-			rows = append(rows, SinkRow{Name: l.Name, Type: text(l.Type), Connected: new(l.Connected), LastError: text(l.LastError)})
+			rows = append(rows, SinkRow{Name: l.Name, Type: text(l.Type), Connected: new(l.Connected), LastError: text(l.LastError), Parked: new(l.Parked), Lost: new(l.Lost)})
 		}
 	}
 	for i := range rows {

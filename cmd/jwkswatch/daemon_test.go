@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -174,5 +175,33 @@ func TestASparseStateIsCompacted(t *testing.T) {
 	}
 	if r, err := d.db.Latest(t.Context(), "idp"); err != nil || r.Revision != 10 {
 		t.Errorf("revision %d, %v", r.Revision, err)
+	}
+}
+
+// TestStoppedWhileItStarts holds that a daemon which is told to stop before it has
+// opened its state ends in order.
+func TestStoppedWhileItStarts(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c, err := configs.Load(write(t, dir, "jwkswatch.yaml", fmt.Sprintf(wiring, dir)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, keeper, err := recovered(t.Context(), c, zerolog.Nop())
+	if err == nil {
+		err = errors.Join(keeper.Write(t.Context()), db.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var errs strings.Builder
+	if db, _, err := recovered(ctx, c, zerolog.Nop()); err == nil {
+		_ = db.Close()
+		t.Fatal("opening does not heed its context: this test shows nothing")
+	}
+	if err := run(ctx, filepath.Join(dir, "jwkswatch.yaml"), c, io.Discard, &errs); err != nil || !strings.Contains(errs.String(), "stopped before it began") {
+		t.Errorf("error is %v\n%s", err, &errs)
 	}
 }

@@ -78,7 +78,7 @@ func (d *daemon) sinks(ctx context.Context) []agent.SinkState {
 // live is what only the running daemon knows, for questions.
 func (d *daemon) live() query.Live {
 	l := query.Live{
-		Version: version(), Started: d.started, ConfigDigest: digest(d.exchange.current().Digest), Refused: d.exchange.refusal(), Degraded: d.voice.Open(),
+		Version: version(), Started: d.started, ConfigDigest: digest(d.exchange.current().Digest), Refused: d.exchange.refusal(), Degraded: d.degraded(),
 	}
 	for _, e := range d.watcher.Status() {
 		l.Endpoints = append(l.Endpoints, query.LiveEndpoint{
@@ -89,7 +89,7 @@ func (d *daemon) live() query.Live {
 	for _, c := range d.post.list() {
 		s := c.Stats()
 		l.Sinks = append(l.Sinks, query.LiveSink{
-			Name: s.Sink, Type: c.config.Type, Connected: s.Connected, LastError: s.LastError,
+			Name: s.Sink, Type: c.config.Type, Connected: s.Connected, LastError: s.LastError, Parked: s.Parked, Lost: s.Lost,
 		})
 	}
 	return l

@@ -71,6 +71,11 @@ func run(ctx context.Context, path string, c *configs.Config, out, errs io.Write
 		log.Warn().Str("file", p.File).Int("line", p.Line).Str("hint", p.Hint).Msg(p.Message)
 	}
 	db, keeper, err := recovered(ctx, c, log)
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		// It did what it was told: a supervisor must not take that for a failure.
+		log.Info().Err(err).Msg("stopped before it began")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
