@@ -40,45 +40,68 @@ func (v *Voice) EventsLost(ctx context.Context, at time.Time, d event.AgentEvent
 	})
 }
 
-// suppressedCalm is how long a sink must not be suspicious any more.
-const suppressedCalm = time.Hour
+// sinkCalm is how long nothing of its kind must have happened to a sink until a
+// condition about it closes.
+const sinkCalm = time.Hour
 
-// suspicion is what a sink said it had, though it was never sent.
-type suspicion struct {
-	count uint64    // at the last look
+// tally is a counter of a sink as it was last seen.
+type tally struct {
+	count uint64
 	at    time.Time // of the last rise, or of the first look
 }
 
-// suppressed tells of sinks that have events which were never sent. Who may
-// publish to the stream, and knows or guesses an id, can make it drop ours.
-func (o *Overseer) suppressed(ctx context.Context, mono, wall time.Time) error {
-	sinks := o.Sinks(ctx)
-	rise := map[string]uint64{}
-	if o.suspicions == nil {
-		o.suspicions = map[string]suspicion{}
+// mishap is a condition that opens when a counter of a sink rises.
+type mishap struct {
+	code   string
+	count  func(*SinkState) uint64
+	opened string // text, with the name of the sink and the number of events
+	closed string // text, with the name of the sink
+}
+
+// mishaps are the conditions of this kind.
+func mishaps() []mishap {
+	return []mishap{
+		// Who may publish to the stream, and knows or guesses an id, can make it drop ours.
+		{
+			codeSuppressed, func(s *SinkState) uint64 { return s.Suspicious },
+			"sink %s says it has %s already that it was never sent: someone may take ids to suppress events", "sink %s took all as new for an hour",
+		},
+		{
+			codeParked, func(s *SinkState) uint64 { return s.Parked },
+			"sink %s refused %s for good: in the journal only; the ops log names each", "sink %s refused nothing for an hour",
+		},
 	}
-	for _, s := range sinks {
-		was, known := o.suspicions[s.Name]
-		if s.Suspicious > was.count {
-			rise[s.Name] = s.Suspicious - was.count
+}
+
+// rises tells of sinks one of whose counters rises.
+func (o *Overseer) rises(ctx context.Context, k mishap, mono, wall time.Time) error {
+	rise := map[string]uint64{}
+	if o.tallies == nil {
+		o.tallies = map[[2]string]tally{}
+	}
+	for _, s := range o.Sinks(ctx) {
+		key, n := [2]string{k.code, s.Name}, k.count(&s)
+		was, known := o.tallies[key]
+		if n > was.count {
+			rise[s.Name] = n - was.count
 		}
-		if !known || s.Suspicious != was.count {
-			o.suspicions[s.Name] = suspicion{s.Suspicious, mono}
+		if !known || n != was.count {
+			o.tallies[key] = tally{n, mono}
 		}
 	}
 	return o.Voice.say(ctx, wall, func(m *memory) ([]word, bool) {
 		var words []word
-		for name, n := range rise {
-			if m.find(codeSuppressed, name) != nil {
+		for _, name := range slices.Sorted(maps.Keys(rise)) {
+			if m.find(k.code, name) != nil {
 				continue
 			}
-			words = append(words, opens(m, wall, condition{Code: codeSuppressed, Subject: name},
-				fmt.Sprintf("sink %s says it has %s already that it was never sent: someone may take ids to suppress events", name, plural(int(n), "event")),
+			words = append(words, opens(m, wall, condition{Code: k.code, Subject: name},
+				fmt.Sprintf(k.opened, name, plural(int(rise[name]), "event")),
 				event.AgentDegradedDetails{Subject: new(name), Since: new(event.At(wall))}))
 		}
 		for _, c := range slices.Clone(m.Conditions) {
-			if c.Code == codeSuppressed && rise[c.Subject] == 0 && mono.Sub(o.suspicions[c.Subject].at) >= suppressedCalm {
-				words = append(words, closes(m, wall, c, fmt.Sprintf("sink %s took all as new for an hour", c.Subject)))
+			if c.Code == k.code && rise[c.Subject] == 0 && mono.Sub(o.tallies[[2]string{k.code, c.Subject}].at) >= sinkCalm {
+				words = append(words, closes(m, wall, c, fmt.Sprintf(k.closed, c.Subject)))
 			}
 		}
 		return words, len(words) > 0

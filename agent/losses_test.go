@@ -72,6 +72,27 @@ func TestSinkSuppressed(t *testing.T) {
 	})
 }
 
+// A sink that refuses events for good is told of, in the sinks that are left.
+func TestSinkParked(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *scene) {
+		s.sinks = []agent.SinkState{{Name: "hook", Connected: true}, {Name: "siem", Connected: true}}
+		s.start()
+		s.pass(2 * time.Second)
+		s.set(func() { s.sinks[0].Parked = 1 })
+		s.pass(2 * time.Second)
+		want := []string{"informational started", "high degraded sink_parked"}
+		s.expect(want...)
+		if e, d := last[event.AgentDegradedDetails](s); *d.Subject != "hook" || !strings.Contains(e.Data.Event.Message, "refused 1 event for good") {
+			t.Errorf("%+v %s", d, e.Data.Event.Message)
+		}
+		s.set(func() { s.sinks[0].Parked = 7 })
+		s.pass(59 * time.Minute)
+		s.expect(want...)
+		s.pass(2 * time.Minute)
+		s.expect(append(want, "informational degraded condition_closed sink_parked")...)
+	})
+}
+
 // A receiver that is badly set up is told of when it stays so; what nobody has
 // looked at yet closes nothing.
 func TestSinkUnsafe(t *testing.T) {

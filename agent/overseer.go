@@ -27,6 +27,7 @@ const (
 	// Of a sink that has events which were never sent.
 	codeSuppressed = "sink_suppressed"
 	codeUnsafe     = "sink_unsafe" // its receiver is set up to lose events
+	codeParked     = "sink_parked" // it refused events for good
 )
 
 // SinkState is how far a sink is.
@@ -37,6 +38,7 @@ type SinkState struct {
 	Oldest    time.Time // when the oldest of them was observed; zero when there is none
 	// Suspicious counts answers that the sink had an event which was never sent.
 	Suspicious uint64
+	Parked     uint64 // events that it refused for good
 	Problem    string // why its receiver may lose events; "" when it is set up well, or nobody looked
 	Judged     bool   // somebody looked
 }
@@ -75,10 +77,9 @@ type Overseer struct {
 	overslept *gap
 	owed      int // endpoints in an outage that is not told yet
 	// gathering is since when a gap of many waits for the rest of them.
-	gathering time.Time
-	waiting   map[string]time.Time // since when a sink has something to get
-	// suspicions are of sinks, by name.
-	suspicions  map[string]suspicion
+	gathering   time.Time
+	waiting     map[string]time.Time // since when a sink has something to get
+	tallies     map[[2]string]tally  // by code of the condition and name of the sink
 	unsafeSince map[string]time.Time // since when a sink has a problem
 	failing     time.Time            // since when the state is, by the wall clock
 	cause       string               // "" before it is known
@@ -139,17 +140,20 @@ func (o *Overseer) tick(ctx context.Context) error {
 	}
 	o.last, o.wall = mono, wall
 	fleet := o.Fleet()
-	return errors.Join(
+	var counts []error
+	for _, k := range mishaps() {
+		counts = append(counts, o.rises(ctx, k, mono, wall))
+	}
+	return errors.Join(append(counts,
 		o.clock(ctx, jump, mono, wall),
 		o.outage(ctx, fleet, mono, wall),
 		o.suspended(ctx, fleet, slept, wall),
 		o.gaps(ctx, o.dated(fleet, wall), mono, wall),
 		o.backlogs(ctx, mono, wall),
-		o.suppressed(ctx, mono, wall),
 		o.unsafe(ctx, mono, wall),
 		o.state(ctx, wall),
 		o.heartbeat(ctx, fleet, mono, wall),
-	)
+	)...)
 }
 
 // clock tells of a wall clock that jumps: times of events before and after do

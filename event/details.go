@@ -293,7 +293,7 @@ type (
 	}
 	// AgentDegradedDetails belongs to agent.degraded. Codes: outage (many
 	// endpoints fail together), clock_jump, state_unwritable, sink_backlog,
-	// sink_suppressed, sink_unsafe, tls_intercepted.
+	// sink_suppressed, sink_parked, sink_unsafe, tls_intercepted.
 	AgentDegradedDetails struct {
 		Code      string   `json:"code"`
 		Subject   *string  `json:"subject"` // the sink

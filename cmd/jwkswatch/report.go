@@ -58,7 +58,7 @@ func (d *daemon) sinks(ctx context.Context) []agent.SinkState {
 	var out []agent.SinkState
 	for _, c := range d.post.list() {
 		t := c.Stats()
-		s := agent.SinkState{Name: c.config.Name, Connected: t.Connected, Suspicious: t.Suspicious}
+		s := agent.SinkState{Name: c.config.Name, Connected: t.Connected, Suspicious: t.Suspicious, Parked: t.Parked}
 		if n, ok := c.Sink.(*sinks.NATS); ok {
 			t := n.Stats()
 			s.Problem, s.Judged = t.StreamProblems, t.StreamJudged
