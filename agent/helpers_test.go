@@ -45,6 +45,7 @@ type scene struct {
 	slept    time.Duration // of the machine, in all
 	jump     time.Time     // polls after this have the time of the skewed clock
 	failing  time.Time
+	damaged  []string
 	cause    error
 	heads    []evidence.Head
 	headsErr error
@@ -142,6 +143,7 @@ func (s *scene) oversee() {
 		Polls:     func() (uint64, uint64) { return 7, 2 },
 		Lag:       func() time.Duration { return 12 * time.Millisecond },
 		StateSize: func() int64 { return 4096 },
+		Damaged:   func() ([]string, string) { s.mu.Lock(); defer s.mu.Unlock(); return s.damaged, "digest does not match" },
 		Failing:   func() (time.Time, error) { s.mu.Lock(); defer s.mu.Unlock(); return s.failing, s.cause },
 		Degraded:  func(is bool) { s.mu.Lock(); defer s.mu.Unlock(); s.degraded = is },
 	}

@@ -23,6 +23,7 @@ const (
 const (
 	codeClock   = "clock_jump"
 	codeState   = "state_unwritable"
+	codeDamaged = "state_damaged" // of some endpoints; the others go on
 	codeBacklog = "sink_backlog"
 	// Of a sink that has events which were never sent.
 	codeSuppressed = "sink_suppressed"
@@ -57,6 +58,9 @@ type Overseer struct {
 	// Failing says since when the state cannot be written and why; the zero time
 	// when it can.
 	Failing func() (time.Time, error)
+	// Damaged are the endpoints of which the state is damaged, sorted, and why of the
+	// first; nil means that nobody looks.
+	Damaged func() (endpoints []string, why string)
 	// Degraded is told whether the agent is in such trouble that what fails is
 	// explained by it.
 	Degraded func(bool)
@@ -152,6 +156,7 @@ func (o *Overseer) tick(ctx context.Context) error {
 		o.backlogs(ctx, mono, wall),
 		o.unsafe(ctx, mono, wall),
 		o.state(ctx, wall),
+		o.damaged(ctx, wall),
 		o.heartbeat(ctx, fleet, mono, wall),
 	)...)
 }

@@ -80,6 +80,27 @@ func (o *Overseer) state(ctx context.Context, wall time.Time) error {
 	return err
 }
 
+// damaged tells of endpoints of which the state is damaged: they are polled, and nobody
+// can say what changed. The next start finds the damage and goes on with a backup.
+func (o *Overseer) damaged(ctx context.Context, wall time.Time) error {
+	if o.Damaged == nil {
+		return nil
+	}
+	list, why := o.Damaged()
+	return o.Voice.say(ctx, wall, func(m *memory) ([]word, bool) {
+		c := m.find(codeDamaged, "")
+		switch {
+		case c == nil && len(list) > 0:
+			return []word{opens(m, wall, condition{Code: codeDamaged, Count: len(list)},
+				fmt.Sprintf("the state of %s is damaged: polled, but blind; a restart checks the state and goes on with a backup", plural(len(list), "endpoint")),
+				event.AgentDegradedDetails{Failing: len(list), Endpoints: list[:min(len(list), maxListed)], Since: new(event.At(wall)), Error: text(why)})}, true
+		case c != nil && len(list) == 0:
+			return []word{closes(m, wall, c, "the state of no endpoint is damaged any more")}, true
+		}
+		return nil, false
+	})
+}
+
 // opens notes a condition in the memory and makes its word.
 func opens(m *memory, at time.Time, c condition, message string, d event.AgentDegradedDetails) word {
 	c.OpenedAt, c.Severity = at.UTC().Truncate(time.Millisecond), uint8(event.SeverityHigh)

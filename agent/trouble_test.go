@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -195,5 +196,27 @@ func TestStateUnwritable(t *testing.T) {
 		}
 		s.pass(time.Hour)
 		s.expect(want...)
+	})
+}
+
+// Endpoints of which the state is damaged are told of once, with their names, also
+// over a restart that did not mend them.
+func TestStateDamaged(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *scene) {
+		s.start()
+		s.pass(2 * time.Second)
+		s.set(func() { s.damaged = []string{"idp"} })
+		s.pass(2 * time.Second)
+		want := []string{"informational started", "high degraded state_damaged"}
+		s.expect(want...)
+		if e, d := last[event.AgentDegradedDetails](s); len(d.Endpoints) != 1 || d.Endpoints[0] != "idp" || *d.Error != "digest does not match" || !strings.Contains(e.Data.Event.Message, "of 1 endpoint is damaged") {
+			t.Errorf("%+v %s", d, e.Data.Event.Message)
+		}
+		s.set(func() { s.damaged = []string{"idp", "other"} })
+		s.pass(time.Hour)
+		s.expect(want...)
+		s.set(func() { s.damaged = nil })
+		s.pass(2 * time.Second)
+		s.expect(append(want, "informational degraded condition_closed state_damaged")...)
 	})
 }

@@ -292,7 +292,7 @@ type (
 		Problems         []string `json:"problems"` // why the file was refused: file:line:col: text
 	}
 	// AgentDegradedDetails belongs to agent.degraded. Codes: outage (many
-	// endpoints fail together), clock_jump, state_unwritable, sink_backlog,
+	// endpoints fail together), clock_jump, state_unwritable, state_damaged, sink_backlog,
 	// sink_suppressed, sink_parked, sink_unsafe, tls_intercepted.
 	AgentDegradedDetails struct {
 		Code      string   `json:"code"`

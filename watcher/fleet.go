@@ -65,6 +65,8 @@ type shown struct {
 	lastGood time.Time
 	row      *rules.Failure // the last of the row of failures; nil after a good poll
 	missing  *rules.Failure // the same of discovery, when only that fails
+	unstored string         // why the last step was not stored; "" when it was
+	damaged  time.Time      // since when that is for damage of the state; zero when it is not
 	used     string         // the key set asked last, masked; "" before, and without discovery
 	keys     int32          // of the last good set
 	polls    uint64

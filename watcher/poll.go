@@ -25,7 +25,7 @@ func (w *Watcher) poll(ctx context.Context, s *slot, b *body) time.Duration {
 	l := look{target: e.Target, same: true}
 	if e.Issuer != "" {
 		if err := w.discover(ctx, s, b, &l); err != nil {
-			return w.unstored(e, err, "the last key set is not known; polling again")
+			return w.unstored(s, err, "the last key set is not known; polling again")
 		}
 	}
 	var resp fetch.Response
@@ -109,8 +109,9 @@ func (w *Watcher) answer(ctx context.Context, s *slot, l *look, resp *fetch.Resp
 		// Nothing became a baseline: the next poll finds the same again.
 		s.known = false
 		s.polled(now, l, nil, false)
-		return w.unstored(s.e, err, "a step is not stored; polling again")
+		return w.unstored(s, err, "a step is not stored; polling again")
 	}
+	s.trouble("", false, now)
 	if set.Usable() {
 		w.seen.note(s.e.Name, now)
 		s.holds(len(set.Keys))
@@ -152,9 +153,10 @@ func (w *Watcher) failure(ctx context.Context, s *slot, l *look, resp *fetch.Res
 	wait := w.retry(s.e.Interval, f.Count)
 	again, err := w.step(ctx, s, o, f.Evidence)
 	if err != nil {
-		w.unstored(s.e, err, "a failure is not stored; trying again at the next poll")
+		w.unstored(s, err, "a failure is not stored; trying again at the next poll")
 		return wait
 	}
+	s.trouble("", false, now)
 	if s.way != nil {
 		s.way.judged()
 	}
@@ -164,11 +166,18 @@ func (w *Watcher) failure(ctx context.Context, s *slot, l *look, resp *fetch.Res
 	return wait
 }
 
-// unstored reports a store that failed and returns the time to the next poll.
-func (w *Watcher) unstored(e *Endpoint, err error, what string) time.Duration {
-	w.stats.unstored(err)
-	w.Log.Error().Err(err).Str("endpoint", e.Name).Msg(what)
-	return w.retry(e.Interval, 1)
+// unstored reports a store that failed and returns the time to the next poll. What is
+// damaged is damaged for this endpoint alone: the state takes what it is given. The log
+// has each trouble once, or a disk that is full would fill it.
+func (w *Watcher) unstored(s *slot, err error, what string) time.Duration {
+	damaged := errors.Is(err, state.ErrCorrupt)
+	if !damaged {
+		w.stats.unstored(err)
+	}
+	if s.trouble(event.Text(err.Error()), damaged, w.now()) {
+		w.Log.Error().Err(err).Str("endpoint", s.e.Name).Msg(what)
+	}
+	return w.retry(s.e.Interval, 1)
 }
 
 // next says when to poll again: soon, over a fresh connection, when a second

@@ -82,6 +82,42 @@ func (s *slot) status() EndpointStatus {
 	return st
 }
 
+// Damaged is an endpoint of which the state is damaged: it is polled, but nothing of it
+// can be judged.
+type Damaged struct {
+	Endpoint string
+	Since    time.Time
+	Cause    string
+}
+
+// Damaged lists the endpoints of which the state is damaged, by name. It may be called
+// at any time.
+func (w *Watcher) Damaged() (out []Damaged) {
+	for _, s := range w.slots() {
+		s.mu.Lock()
+		if !s.damaged.IsZero() {
+			out = append(out, Damaged{s.named, s.damaged, s.unstored})
+		}
+		s.mu.Unlock()
+	}
+	return out
+}
+
+// trouble notes why a step was not stored, "" when it was, and reports whether that is
+// another reason than before.
+func (s *slot) trouble(why string, damaged bool, now time.Time) (changed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed = s.unstored != why
+	switch s.unstored = why; {
+	case !damaged:
+		s.damaged = time.Time{}
+	case s.damaged.IsZero():
+		s.damaged = now
+	}
+	return changed
+}
+
 // polled notes the end of a poll. row is the row of failures with this one in
 // it, nil after an answer.
 func (s *slot) polled(at time.Time, l *look, row *rules.Failure, good bool) {

@@ -266,15 +266,20 @@ func (w *Watcher) flushLoop(stop <-chan struct{}) {
 	}
 	t := time.NewTicker(every)
 	defer t.Stop()
+	said := false
 	for {
 		select {
 		case <-stop:
 			return
 		case <-t.C:
-			if err := w.flush(context.Background()); err != nil {
+			err := w.flush(context.Background())
+			if err != nil {
 				w.stats.unstored(err) // when nothing changes, nothing else finds out
+			}
+			if err != nil && !said {
 				w.Log.Error().Err(err).Msg("times of good polls are not stored; trying again")
 			}
+			said = err != nil
 		}
 	}
 }

@@ -71,6 +71,7 @@ func newDaemon(path string, c *configs.Config, db *bolt.DB, out io.Writer, log z
 		Polls:    func() (uint64, uint64) { s := d.watcher.Stats(); return s.Polls, s.Failed },
 		Lag:      d.watcher.Lag,
 		Failing:  func() (time.Time, error) { return d.health.failing(time.Now(), d.watcher.Stats(), db.Writable) },
+		Damaged:  d.damaged,
 		Degraded: d.watcher.SetDegraded,
 		Slept:    slept,
 		StateSize: func() int64 {

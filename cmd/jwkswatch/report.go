@@ -75,6 +75,17 @@ func (d *daemon) sinks(ctx context.Context) []agent.SinkState {
 	return out
 }
 
+// damaged are the endpoints of which the state is damaged, and why of the first.
+func (d *daemon) damaged() (names []string, why string) {
+	for i, e := range d.watcher.Damaged() {
+		names = append(names, e.Endpoint)
+		if i == 0 {
+			why = e.Cause
+		}
+	}
+	return names, why
+}
+
 // live is what only the running daemon knows, for questions.
 func (d *daemon) live() query.Live {
 	l := query.Live{

@@ -220,11 +220,18 @@ func childCompact(path string) {
 	if _, err := db.Compact(context.Background(), path); err != nil {
 		fmt.Println(err)
 	}
-	commitErr := db.Commit(context.Background(), sampleStep("ep-0", damageRevisions+1))
-	if commitErr == nil {
-		fmt.Println("stored")
-	} else if db.Broken(context.Background()) == nil {
-		must(commitErr)
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	for range 3 { // one call is refused: what may be tried again then succeeds
+		if err = db.Commit(context.Background(), sampleStep("ep-0", damageRevisions+1)); err == nil {
+			fmt.Println("stored")
+		}
+		if err == nil || db.Broken(now) != nil {
+			break
+		}
+	}
+	if db.Broken(now) == nil {
+		must(err)
 	}
 	must(k.Write(context.Background()))
 	must(db.Close())
@@ -290,7 +297,7 @@ func TestCompactKilledAtEveryCall(t *testing.T) {
 				points++
 				stored := bytes.Contains(out, []byte("stored"))
 				compactedAfter(t, fmt.Sprintf("%s at %s %d (%v, %s)", fault, call, n, err, out), path, want, stored)
-				if err == nil && stored && n > 40 {
+				if err == nil && stored && n > 16 {
 					break // no call any more
 				}
 			}
