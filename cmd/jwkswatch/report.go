@@ -194,11 +194,13 @@ func (d *daemon) writable(ctx context.Context) error {
 
 // health remembers what is dear to find out.
 type health struct {
-	mu       sync.Mutex
-	errs     uint64 // of the watcher, when they were looked at last
-	since    time.Time
-	cause    error
-	tried    time.Time // the last write that failed, or that was tried for this
+	mu    sync.Mutex
+	errs  uint64 // of the watcher, when they were looked at last
+	since time.Time
+	cause error
+	tried time.Time // the last write that failed, or that was tried for this
+
+	counting sync.Mutex // another one: what is counted asks for what stands above
 	open     map[event.Severity]int
 	openedAt time.Time
 }
@@ -238,8 +240,8 @@ func (h *health) failing(now time.Time, s watcher.Stats, writable func(context.C
 // conditions counts the open conditions by severity. That reads the memory of
 // every endpoint, so it is done once a minute at most.
 func (h *health) conditions(ctx context.Context, a query.Answers) map[event.Severity]int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.counting.Lock()
+	defer h.counting.Unlock()
 	if time.Since(h.openedAt) < countsEvery && h.open != nil {
 		return h.open
 	}
