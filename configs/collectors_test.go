@@ -81,7 +81,7 @@ func TestCollectors(t *testing.T) {
 func TestCollectorsNameMembersThatExist(t *testing.T) {
 	t.Parallel()
 	sample := goldens(t)["key.mutated"]
-	for _, path := range []string{"vector/jwkswatch.yaml", "splunk/props.conf", "wazuh/rules.xml", "otel-collector/jwkswatch.yaml"} {
+	for _, path := range []string{"vector/jwkswatch.yaml", "splunk/props.conf", "splunk/savedsearches.conf", "wazuh/rules.xml", "otel-collector/jwkswatch.yaml"} {
 		found := 0
 		for _, m := range regexp.MustCompile(`data\.[a-z_]+\.[a-z_]+`).FindAllString(read(t, path), -1) {
 			found++

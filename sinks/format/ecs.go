@@ -60,8 +60,8 @@ func (d *document) ecs() object {
 			out["tls"] = object{"version": v, "version_protocol": "tls"}
 		}
 	}
-	if d.Key != nil && text(d.Key.Thumbprint) != "" {
-		related["hash"] = []string{*d.Key.Thumbprint}
+	if all := d.thumbprints(); len(all) > 0 {
+		related["hash"] = all
 	}
 	if len(related) > 0 {
 		out["related"] = related
@@ -70,6 +70,22 @@ func (d *document) ecs() object {
 		out["threat"] = object{"framework": "MITRE ATT&CK", "technique": object{"id": d.Standards.Attack}}
 	}
 	return out
+}
+
+// thumbprints are those of all keys of the event, the one before and those of a
+// rolled-up event too, each once: who looks for one of them finds it.
+func (d *document) thumbprints() (all []string) {
+	add := func(k *event.Key) {
+		if k != nil && text(k.Thumbprint) != "" && !slices.Contains(all, *k.Thumbprint) {
+			all = append(all, *k.Thumbprint)
+		}
+	}
+	add(d.Key)
+	add(d.Previous)
+	for i := range d.Keys {
+		add(&d.Keys[i])
+	}
+	return all
 }
 
 func (d *document) tags() []string {

@@ -88,6 +88,8 @@ type data struct {
 	Endpoint  *event.Endpoint  `json:"endpoint"`
 	Rules     []event.Rule     `json:"rules"`
 	Key       *event.Key       `json:"key"`
+	Previous  *event.Key       `json:"previous_key"`
+	Keys      []event.Key      `json:"keys"`
 	Transport *event.Transport `json:"transport"`
 	Standards event.Standards  `json:"standards"`
 	Observer  event.Observer   `json:"observer"`

@@ -225,6 +225,9 @@ func (d *document) observables() []object {
 	if d.Key != nil {
 		add(observableResource, "Resource UID", "resources[].uid", text(d.Key.Thumbprint))
 	}
+	if d.Previous != nil {
+		add(observableResource, "Resource UID", "unmapped.jwkswatch.previous_key.thumbprint", text(d.Previous.Thumbprint))
+	}
 	if d.Transport != nil {
 		add(observableFingerprint, "Fingerprint", "unmapped.jwkswatch.transport.leaf_spki_sha256", text(d.Transport.LeafSPKISHA256))
 	}

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jwkswatch/jwkswatch/configs"
+	"github.com/jwkswatch/jwkswatch/lab"
+	"github.com/jwkswatch/jwkswatch/sinks/format"
+)
+
+// productPages are those of a product: each has our side, a sample, and three queries
+// at least.
+func productPages() []string {
+	return []string{"elastic.md", "splunk.md", "sentinel.md", "wazuh.md", "collectors.md"}
+}
+
+// block is a fenced block of a page.
+type block struct{ info, text string }
+
+func blocksOf(t *testing.T, page string) (out []block) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("../../docs/siem", page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split("\n"+string(b), "\n```")
+	if len(parts)%2 == 0 {
+		t.Fatalf("%s: a block has no end", page)
+	}
+	for i := 1; i < len(parts); i += 2 {
+		info, text, _ := strings.Cut(parts[i], "\n")
+		out = append(out, block{info, text})
+	}
+	return out
+}
+
+// encoded is a golden event as a sink writes it, as members by their paths; a CEF
+// event as its keys.
+func encoded(t *testing.T, f format.Format, golden string) map[string][]string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("../../event/testdata/golden", golden+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, b); err != nil {
+		t.Fatal(err)
+	}
+	line, err := f.Encode(compact.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string][]string{}
+	if f == format.CEF {
+		_, extension, _ := strings.Cut(string(line), "|rt=")
+		pair := regexp.MustCompile(` (\w+)=`) // an equals sign in a value is escaped
+		values := pair.Split(" rt="+extension, -1)[1:]
+		for i, m := range pair.FindAllStringSubmatch(" rt="+extension, -1) {
+			out[m[1]] = []string{values[i]}
+		}
+		return out
+	}
+	var v any
+	if err := json.Unmarshal(line, &v); err != nil {
+		t.Fatal(err)
+	}
+	flatten(out, "", v)
+	return out
+}
+
+func flatten(out map[string][]string, path string, v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, member := range v {
+			flatten(out, strings.TrimPrefix(path+"."+name, "."), member)
+		}
+	case []any:
+		for _, member := range v {
+			flatten(out, path, member)
+		}
+	default:
+		out[path] = append(out[path], fmt.Sprint(v))
+	}
+}
+
+// TestProductPages holds the page of each product to what the agent takes and writes:
+// its configuration loads, its sample is what the encoder makes of the golden event,
+// and its queries name fields that events have.
+func TestProductPages(t *testing.T) {
+	t.Parallel()
+	for _, page := range productPages() {
+		t.Run(page, func(t *testing.T) {
+			t.Parallel()
+			stanzas, samples, queries := 0, 0, 0
+			for _, b := range blocksOf(t, page) {
+				kind, rest, _ := strings.Cut(b.info, " ")
+				switch kind {
+				case "yaml":
+					stanzas++
+					loads(t, b.text)
+				case "sample":
+					samples++
+					name, golden, _ := strings.Cut(rest, " ")
+					sampled(t, b.text, format.Format(name), encoded(t, format.Format(name), golden))
+				case "query":
+					queries++
+					queried(t, b.text, format.Format(rest))
+				case "sh":
+				default:
+					t.Errorf("a block of an unknown kind: %q", b.info)
+				}
+			}
+			if stanzas == 0 || samples == 0 || queries < 3 {
+				t.Errorf("%d configurations, %d samples, %d queries", stanzas, samples, queries)
+			}
+		})
+	}
+}
+
+// loads holds that sinks of a page are taken, whatever files they need.
+func loads(t *testing.T, text string) {
+	t.Helper()
+	dir := t.TempDir()
+	// What the page names and the reader has: a certificate and credentials.
+	ca, err := lab.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "forwarder-ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate().Raw})))
+	write(t, dir, "nats.creds", "-----BEGIN NATS USER JWT-----\nx\n------END NATS USER JWT------\n")
+	path := write(t, dir, "jwkswatch.yaml", "state: { path: ./jwkswatch.db }\nendpoints:\n  - { name: corp-idp, issuer: \"https://login.corp.example\" }\n"+text)
+	if _, err := configs.Load(path); err != nil {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+// sampled holds each line of a sample, a path and its value, to the event.
+func sampled(t *testing.T, text string, f format.Format, is map[string][]string) {
+	t.Helper()
+	lines := 0
+	for line := range strings.Lines(text) {
+		path, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		value = strings.TrimSpace(value)
+		lines++
+		if f == format.CEF {
+			var column string
+			value, column, _ = strings.Cut(value, "   ")
+			if columns()[column] != path {
+				t.Errorf("%s is not the column of %s", column, path)
+			}
+			if path == "rt" {
+				at, err := time.Parse(time.RFC3339, value)
+				if err != nil {
+					t.Error(err)
+				}
+				value = fmt.Sprint(at.UnixMilli())
+			}
+		}
+		if !slices.Contains(is[path], value) {
+			t.Errorf("%s is %q, the page says %q", path, is[path], value)
+		}
+	}
+	if lines < 5 {
+		t.Errorf("a sample of %d lines", lines)
+	}
+}
+
+// columns are those of CommonSecurityLog and the CEF keys that they are made of.
+func columns() map[string]string {
+	return map[string]string{
+		"ReceiptTime": "rt", "ExtID": "externalId", "DeviceAction": "act", "EventOutcome": "outcome", "Message": "msg",
+		"DeviceCustomString1": "cs1", "DeviceCustomString2": "cs2", "DeviceCustomString3": "cs3", "DeviceCustomString5": "cs5",
+		"DeviceExternalID": "deviceExternalId", "DestinationHostName": "dhost", "FlexString2": "flexString2",
+	}
+}
+
+// queried holds that the fields of a query are in some event as that format has it.
+func queried(t *testing.T, text string, f format.Format) {
+	t.Helper()
+	known := map[string]bool{}
+	for _, golden := range []string{"key.mutated", "agent.heartbeat", "key.private.closed"} {
+		for path := range encoded(t, f, golden) {
+			known[path] = true
+		}
+	}
+	// Names of the header, of the product, and of the drill that no golden event is.
+	for _, name := range []string{"DeviceVendor", "DeviceProduct", "LogSeverity", "Activity", "TimeGenerated", "FlexString2", "rule.groups", "rule.level"} {
+		known[name] = true
+	}
+	pattern := `[a-z_]+(?:\.[a-z_]+)+`
+	if f == format.CEF {
+		pattern = `\b[A-Z][a-z]+[A-Z][A-Za-z0-9]+\b`
+	}
+	found := 0
+	plain := regexp.MustCompile(`"[^"]*"`).ReplaceAllString(text, `""`)
+	for _, name := range regexp.MustCompile(pattern).FindAllString(plain, -1) {
+		if name == "CommonSecurityLog" {
+			continue
+		}
+		if key, is := columns()[name]; is && f == format.CEF {
+			name = key
+		}
+		if found++; !known[name] && !known[strings.TrimPrefix(name, ".")] && name != "flexString2" {
+			t.Errorf("no event has %s:\n%s", name, text)
+		}
+	}
+	if found == 0 {
+		t.Errorf("a query without a field:\n%s", text)
+	}
+}
+
+// TestSIEMIndex holds that every page is in the table of the first one.
+func TestSIEMIndex(t *testing.T) {
+	t.Parallel()
+	index, err := os.ReadFile("../../docs/siem/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob("../../docs/siem/*.md")
+	if err != nil || len(pages) < 9 {
+		t.Fatalf("%d pages, %v", len(pages), err)
+	}
+	for _, page := range pages {
+		if name := filepath.Base(page); name != "README.md" && !strings.Contains(string(index), "]("+name+")") {
+			t.Errorf("%s is not in the index", name)
+		}
+	}
+}
