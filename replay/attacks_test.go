@@ -175,7 +175,7 @@ func TestInjectedAttacks(t *testing.T) {
 		{"a key for one poll", func(i issuer, at int) int {
 			i[at] = append(slices.Clone(i[at]), rogue("r"))
 			return at
-		}, all, event.SeverityHigh, 93},
+		}, all, event.SeverityHigh, 95},
 		{"a rogue key alone", func(i issuer, at int) int {
 			for d := at; d < days; d++ {
 				i[d] = append(slices.Clone(i[d]), rogue("r"))

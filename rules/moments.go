@@ -36,6 +36,7 @@ func (s *step) depart(c *Case) {
 			gone = append(gone, ch)
 		}
 	}
+	var waiting []history.Waiting
 	for _, ch := range gone {
 		sight := s.m.Sightings[ch.ID]
 		if sight == nil || sight.Live() || sight.FirstAfter.IsZero() || sight.Published > sight.LastSeen.Sub(sight.FirstSeen) {
@@ -45,16 +46,21 @@ func (s *step) depart(c *Case) {
 		usual := median(s.m.Habit.Lives)
 		short := life <= max(momentLeast, 3*s.p.Interval) && (len(s.m.Habit.Lives) < livesKnown || life <= usual/2)
 		s.m.Habit.Lives = lastOf(append(s.m.Habit.Lives, life), history.MaxLives)
-		if !short || len(gone) > max(1, before/3) {
+		if !short {
 			continue
 		}
 		wait := 2 * s.p.Interval
 		if s.p.Interval < time.Hour {
 			wait = max(momentWait, 5*s.p.Interval)
 		}
-		s.m.Waiting = lastOf(append(s.m.Waiting, history.Waiting{
+		waiting = append(waiting, history.Waiting{
 			ID: ch.ID, Due: c.At.Add(wait), Min: max(0, sight.LastSeen.Sub(sight.FirstSeen)), Max: life, Low: s.habitual(),
-		}), history.MaxWaiting)
+		})
+	}
+	// Many that were young are how this issuer lives. Old ones that go with one that was
+	// young are a rotation, behind which it could hide.
+	if len(waiting) <= max(1, before/3) {
+		s.m.Waiting = lastOf(append(s.m.Waiting, waiting...), history.MaxWaiting)
 	}
 }
 

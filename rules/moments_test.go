@@ -77,6 +77,7 @@ func TestWhatIsNoMoment(t *testing.T) {
 		{"it comes back", scene(polls(a, doc("A:a", "B:b", "C:c", "R:r"), a), later(30*time.Minute), polls(doc("A:a", "B:b", "C:c", "R:r")), later(5*time.Hour), polls(doc("A:a", "B:b", "C:c", "R:r"))), 0},
 		{"no signing key", scene(polls(a, doc("A:a", "B:b", "C:c", "R:r:use=enc"), a), later(2*time.Hour), polls(a)), 0},
 		{"one of three", scene(polls(doc("A:a", "B:b"), doc("A:a", "B:b", "R:r"), doc("A:a", "B:b")), later(2*time.Hour), polls(doc("A:a", "B:b"))), 1},
+		{"one that goes with an old one", scene(polls(doc("A:a", "B:b"), doc("A:a", "B:b", "R:r"), doc("A:a")), later(2*time.Hour), polls(doc("A:a"))), 1},
 		{"two of five", scene(polls(a, doc("A:a", "B:b", "C:c", "R:r", "S:s"), a), later(2*time.Hour), polls(a)), 0},
 		{"two of six", scene(polls(doc("A:a", "B:b", "C:c", "D:d"), doc("A:a", "B:b", "C:c", "D:d", "R:r", "S:s"), doc("A:a", "B:b", "C:c", "D:d")), later(2*time.Hour), polls(doc("A:a", "B:b", "C:c", "D:d"))), 2},
 		{"an exchange of all", scene(polls(doc("A:a"), doc("A:a", "R:r"), doc("S:s")), later(2*time.Hour), polls(doc("S:s"))), 0},
