@@ -39,6 +39,7 @@ type runState struct {
 	StartedAt    time.Time `json:"started_at"`
 	Ended        bool      `json:"ended"`                   // in order
 	ConfigDigest string    `json:"config_digest,omitempty"` // that was in use last
+	Version      string    `json:"version,omitempty"`       // of the agent
 }
 
 // condition is one that is open.

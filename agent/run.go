@@ -67,9 +67,21 @@ func (v *Voice) Start(ctx context.Context, at time.Time, f StartFacts) error {
 		if m.Run != nil && m.Run.ConfigDigest != f.ConfigDigest && before != nil {
 			words = append(words, before.restarted(now, &f, m.Run.ConfigDigest))
 		}
-		m.Run = &runState{StartedAt: at, ConfigDigest: f.ConfigDigest}
+		m.Run = &runState{StartedAt: at, ConfigDigest: f.ConfigDigest, Version: v.Observer().Version}
 		return words, true
 	})
+}
+
+// Ran returns which version of the agent ran on this state last, and whether any did;
+// "" is one that noted none.
+func (v *Voice) Ran(ctx context.Context, now time.Time) (version string, ran bool, err error) {
+	err = v.say(ctx, now, func(m *memory) ([]word, bool) {
+		if m.Run != nil {
+			version, ran = m.Run.Version, true
+		}
+		return nil, false
+	})
+	return version, ran, err
 }
 
 func started(f StartFacts, last *runState, alive, at time.Time) word {

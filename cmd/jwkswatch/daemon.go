@@ -195,6 +195,9 @@ func (d *daemon) listen() error {
 
 // begin says that the agent watches from now on.
 func (d *daemon) begin(ctx context.Context, c *configs.Config) error {
+	if err := d.upgraded(ctx); err != nil {
+		return err
+	}
 	if err := d.loss(ctx); err != nil {
 		return err
 	}

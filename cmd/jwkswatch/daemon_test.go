@@ -13,6 +13,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/jwkswatch/jwkswatch/agent"
 	"github.com/jwkswatch/jwkswatch/configs"
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/state"
@@ -203,5 +204,66 @@ func TestStoppedWhileItStarts(t *testing.T) {
 	}
 	if err := run(ctx, filepath.Join(dir, "jwkswatch.yaml"), c, io.Discard, &errs); err != nil || !strings.Contains(errs.String(), "stopped before it began") {
 		t.Errorf("error is %v\n%s", err, &errs)
+	}
+}
+
+// TestBackupBeforeAnUpgrade holds that a state which another version wrote last is
+// copied before this one writes to it, and that of the same version is not.
+func TestBackupBeforeAnUpgrade(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := write(t, dir, "jwkswatch.yaml", fmt.Sprintf(wiring, dir))
+	c, err := configs.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := func() int {
+		list, err := bolt.KeptBackups(c.State.Path, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	life := func(as string) {
+		t.Helper()
+		db, keeper, err := recovered(t.Context(), c, zerolog.Nop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := newDaemon(file, c, db, io.Discard, zerolog.Nop(), notifier{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.keeper = keeper
+		if as != "" {
+			own := d.voice.Observer
+			d.voice.Observer = func() event.Observer { o := own(); o.Version = as; return o }
+		}
+		if err := errors.Join(d.begin(t.Context(), c), keeper.Write(t.Context()), db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, step := range []struct {
+		as   string
+		want int
+	}{
+		{"", 0}, {"", 0}, {"0.0.9", 0}, {"", 1}, {"", 1},
+	} {
+		if life(step.as); kept() != step.want {
+			t.Fatalf("life %d: %d backups, want %d", i, kept(), step.want)
+		}
+	}
+	list, err := bolt.KeptBackups(c.State.Path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := bolt.OpenCopy(t.Context(), list[0].Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	voice := &agent.Voice{Store: db}
+	if last, ran, err := voice.Ran(t.Context(), time.Now()); err != nil || !ran || last != "0.0.9" {
+		t.Errorf("the backup is of version %q, %t, %v", last, ran, err)
 	}
 }

@@ -105,6 +105,24 @@ func (d *daemon) backups(ctx context.Context) {
 	}
 }
 
+// upgraded keeps a backup before this version writes to a state that another one wrote
+// last: there is no way back from what a newer version has stored. That it cannot be kept
+// is no reason not to watch.
+func (d *daemon) upgraded(ctx context.Context) error {
+	last, ran, err := d.voice.Ran(ctx, time.Now())
+	if err != nil {
+		return fmt.Errorf("reading which version ran last: %w", err)
+	}
+	if d.keeper == nil || !ran || last == version() || d.exchange.current().State.Backup.Every == 0 {
+		return nil
+	}
+	d.log.Info().Str("before", last).Str("version", version()).Msg("another version ran last: keeping a backup of its state")
+	if err := d.keep(ctx, time.Now()); err != nil {
+		d.log.Error().Err(err).Msg("no backup before the first write of this version")
+	}
+	return nil
+}
+
 // backup keeps one when it is due.
 func (d *daemon) backup(ctx context.Context, now time.Time) error {
 	s := d.exchange.current().State
@@ -115,6 +133,11 @@ func (d *daemon) backup(ctx context.Context, now time.Time) error {
 	if err == nil && !bolt.KeepDue(kept, now, s.Backup.Every) {
 		return nil
 	}
+	return d.keep(ctx, now)
+}
+
+func (d *daemon) keep(ctx context.Context, now time.Time) error {
+	s := d.exchange.current().State
 	path, err := d.db.Keep(ctx, bolt.KeepOptions{
 		StatePath: s.Path, Dir: s.Backup.Dir, Keep: int(s.Backup.Keep), Now: now, Check: verified(d.log),
 	})
