@@ -69,10 +69,10 @@ func (d *document) cef() []byte {
 		}
 	}
 	if a, ok := d.remote(); ok {
-		if ip := a.Addr().Unmap(); ip.Is4() {
+		if ip := a.Addr(); ip.Is4() {
 			x.put("dst", ip.String(), cefText)
 		} else {
-			x.custom("c6a3", "Destination IPv6 Address", ip.WithZone("").String())
+			x.custom("c6a3", "Destination IPv6 Address", ip.String())
 		}
 		x.put("dpt", strconv.Itoa(int(a.Port())), cefText)
 	}

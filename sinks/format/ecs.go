@@ -2,6 +2,7 @@ package format
 
 import (
 	"encoding/json"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -32,8 +33,8 @@ func (d *document) ecs() object {
 		out["service"] = service
 		if len(d.Endpoint.Labels) > 0 {
 			l := object{}
-			for k, v := range d.Endpoint.Labels {
-				l[strings.ReplaceAll(k, ".", "_")] = v // a dot would be another level
+			for _, k := range slices.Sorted(maps.Keys(d.Endpoint.Labels)) { // a.b and a_b are one: always the same of them stays
+				l[strings.ReplaceAll(k, ".", "_")] = d.Endpoint.Labels[k] // a dot would be another level
 			}
 			out["labels"] = l
 		}

@@ -1,6 +1,7 @@
 package format_test
 
 import (
+	"bytes"
 	"encoding/csv"
 	"fmt"
 	"net/netip"
@@ -138,6 +139,21 @@ func TestECSKinds(t *testing.T) {
 	} {
 		if got := decoded(t, format.ECS, events[name])["event"].(map[string]any)["kind"]; got != want {
 			t.Errorf("%s is an %v, want %s", name, got, want)
+		}
+	}
+}
+
+// TestECSLabels holds that two labels that become one in ECS do so the same way each time.
+func TestECSLabels(t *testing.T) {
+	t.Parallel()
+	stored := goldens(t)["key.mutated"]
+	both := bytes.Replace(stored, []byte(`"labels":{`), []byte(`"labels":{"a.b":"1","a_b":"2",`), 1)
+	if bytes.Equal(both, stored) {
+		t.Fatal("the event has no labels")
+	}
+	for range 50 {
+		if got := decoded(t, format.ECS, both)["labels"].(map[string]any)["a_b"]; got != "2" {
+			t.Fatalf("the label is %v", got)
 		}
 	}
 }

@@ -156,13 +156,14 @@ func (d *document) name() string {
 	return d.Endpoint.Name
 }
 
-// remote is the address that answered; ok is false when there is none.
+// remote is the address that answered; ok is false when there is none. A zone is of
+// the host that looked, and receivers refuse an event for it.
 func (d *document) remote() (a netip.AddrPort, ok bool) {
 	if d.Transport == nil {
 		return a, false
 	}
 	a, err := netip.ParseAddrPort(text(d.Transport.RemoteAddr))
-	return a, err == nil
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port()), err == nil
 }
 
 // url is what was asked, masked.
