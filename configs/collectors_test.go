@@ -60,6 +60,10 @@ func TestCollectors(t *testing.T) {
 	if files < 12 {
 		t.Errorf("%d files", files)
 	}
+	// An alert that looks back by the time of the observation never sees what came late.
+	if page := strings.SplitN(read(t, "splunk/savedsearches.conf"), "\n[", 3)[1]; !strings.Contains(page, "_index_earliest=-6m@m") || !strings.Contains(page, "dispatch.earliest_time = -30d") {
+		t.Errorf("the page of the night misses what came late:\n%s", page)
+	}
 	// The core input answers our publishes with +ACK: see docs/siem/nats.md.
 	var connect struct{ Input map[string]any }
 	if err := yaml.Unmarshal([]byte(read(t, "redpanda-connect/jwkswatch.yaml")), &connect); err != nil || len(connect.Input) != 1 || connect.Input["nats_jetstream"] == nil {
