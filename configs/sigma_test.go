@@ -107,10 +107,12 @@ func TestSigmaFires(t *testing.T) {
 		"endpoint_dangling": "endpoint.dangling", "endpoint_tls": "endpoint.redirected endpoint.tls_invalid", "set_split": "set.split",
 		"approval_granted": "approval.granted", "watches_less": "agent.config_changed agent.config_changed.refused",
 		"watcher_in_trouble": "agent.degraded agent.gap agent.stopped",
+		"watcher_lost":       "agent.events_lost agent.state_lost agent.state_restored drill.failed",
+		"key_suspicious":     "key.altered key.certificate_invalid key.ephemeral key.shared set.ambiguous set.breaks_verifiers",
 	}
 	files, _ := sigmaFiles(t)
 	events := goldens(t)
-	ids := map[string]bool{}
+	ids, covered := map[string]bool{}, map[string]bool{}
 	for name, docs := range files {
 		for i := range docs {
 			d := &docs[i]
@@ -125,7 +127,7 @@ func TestSigmaFires(t *testing.T) {
 		var fired []string
 		for event, e := range events {
 			if docs[0].matches(t, e) {
-				fired = append(fired, event)
+				fired, covered[event] = append(fired, event), true
 			}
 			drill := clone(t, e)
 			drill["data"].(map[string]any)["event"].(map[string]any)["drill"] = true
@@ -136,6 +138,12 @@ func TestSigmaFires(t *testing.T) {
 		slices.Sort(fired)
 		if got := strings.Join(fired, " "); got != want[name] {
 			t.Errorf("%s fires on %q, want %q", name, got, want[name])
+		}
+	}
+	for name, e := range events {
+		facts := e["data"].(map[string]any)["event"].(map[string]any)
+		if level := facts["severity"]; (level == "high" || level == "critical") && !covered[name] {
+			t.Errorf("%s is %s, and no rule fires on it", name, level)
 		}
 	}
 	if len(files) < len(want)+4 {
