@@ -34,6 +34,10 @@ type File struct {
 	torn bool // the file ends within a line
 }
 
+// maxMoved is how often the lines of one Send are written again because the file was
+// moved meanwhile.
+const maxMoved = 5
+
 // fileMode lets the group read: log shippers run as others do.
 const fileMode = 0o640
 
@@ -56,7 +60,7 @@ func (s *File) Close() error {
 
 // Send implements Sink.
 func (s *File) Send(ctx context.Context, batch []state.Entry) (int, error) {
-	sent := 0
+	sent, moved := 0, 0
 	for sent < len(batch) {
 		if err := ctx.Err(); err != nil {
 			return sent, err
@@ -85,6 +89,13 @@ func (s *File) Send(ctx context.Context, batch []state.Entry) (int, error) {
 		}
 		if err := s.write(lines.Bytes()); err != nil {
 			return sent, err
+		}
+		if n > 0 && !s.kept() {
+			// Whoever moved or cut the file may have read it before these lines were in it.
+			if moved++; moved > maxMoved {
+				return sent, fmt.Errorf("somebody moves or cuts %s whenever it is written to", s.Path)
+			}
+			continue
 		}
 		if sent += n; refused != nil {
 			return sent, refused
@@ -137,6 +148,17 @@ func (s *File) ready() error {
 		return s.rotate()
 	}
 	return nil
+}
+
+// kept reports whether what was written just now is in the file of the name. A file
+// that was moved under the write may be read, compressed and removed by now.
+func (s *File) kept() bool {
+	ours, err := s.f.Stat()
+	if err != nil {
+		return false
+	}
+	theirs, err := os.Lstat(s.Path)
+	return err == nil && os.SameFile(ours, theirs) && ours.Size() >= s.size
 }
 
 // named reports whether the open file still has the name, and is as it was left.

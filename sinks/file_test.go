@@ -124,6 +124,57 @@ func TestFileMoved(t *testing.T) {
 	}
 }
 
+// TestFileMovedUnderTheWrite loses no line to somebody who moves the file, reads it and
+// removes it all the time, as a rotation that compresses at once does.
+func TestFileMovedUnderTheWrite(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "events.jsonl")
+	seen := map[string]bool{}
+	take := func() {
+		if os.Rename(path, path+".taken") != nil {
+			return // nothing was written yet
+		}
+		for _, l := range linesOf(t, path+".taken") {
+			seen[l] = true
+		}
+		if err := os.Remove(path + ".taken"); err != nil {
+			t.Error(err)
+		}
+	}
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				take()
+			}
+		}
+	}()
+	s := &File{Sink: "archive", Path: path}
+	defer s.Close()
+	list := samples(80, 1)
+	for i := range list {
+		for n := 0; n == 0; { // too many moves are an error, and Delivery tries again
+			n, _ = s.Send(t.Context(), list[i:i+1])
+		}
+	}
+	close(stop)
+	<-done
+	take()
+	lost := 0
+	for i := range list {
+		if !seen[string(list[i].JSON)] {
+			lost++
+		}
+	}
+	if lost > 0 {
+		t.Errorf("%d of %d lines count as written, and are nowhere", lost, len(list))
+	}
+}
+
 // TestFileCut notices that somebody else cut the file, as copytruncate does, or added
 // to it: sizes are right, and no line is appended to another's.
 func TestFileCut(t *testing.T) {
