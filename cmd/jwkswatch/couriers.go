@@ -242,6 +242,9 @@ func webhookClient(t configs.TLS) (*http.Client, error) {
 			return (&tls.Dialer{Config: c}).DialContext(ctx, network, address)
 		},
 		ForceAttemptHTTP2: true, MaxIdleConns: 1, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
+		// A connection of HTTP/2 outlives a request that nobody answered. Where a firewall
+		// has forgotten it, every attempt would go the same way for a quarter of an hour.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 5 * time.Second},
 	}}, nil
 }
 

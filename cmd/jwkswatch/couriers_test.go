@@ -4,14 +4,19 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/jwkswatch/jwkswatch/configs"
 	"github.com/jwkswatch/jwkswatch/lab"
+	"github.com/jwkswatch/jwkswatch/sinks"
+	"github.com/jwkswatch/jwkswatch/state"
 )
 
 // TestWebhookClient shows a receiver the certificate that lies in the files now,
@@ -85,5 +90,79 @@ func TestWebhookClient(t *testing.T) {
 	if r, err := client.Get(srv.URL); err == nil {
 		_ = r.Body.Close()
 		t.Error("a receiver of another authority is trusted")
+	}
+}
+
+// TestWebhookDeadConnection takes a new connection after one that swallows everything:
+// over HTTP/2 a request that is given up does not end the connection by itself.
+func TestWebhookDeadConnection(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	forgotten := make(chan struct{}) // the first connection, by a firewall
+	go func() {
+		for first := true; ; first = false {
+			from, err := l.Accept()
+			if err != nil {
+				return
+			}
+			to, err := net.Dial("tcp", srv.Listener.Addr().String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			t.Cleanup(func() { _, _ = from.Close(), to.Close() })
+			pump := func(out io.Writer, in io.Reader) {
+				b := make([]byte, 16<<10)
+				for {
+					n, err := in.Read(b)
+					if err != nil {
+						return
+					}
+					select {
+					case <-forgotten:
+						if first {
+							continue
+						}
+					default:
+					}
+					_, _ = out.Write(b[:n])
+				}
+			}
+			go pump(to, from)
+			go pump(from, to)
+		}
+	}()
+	dir := t.TempDir()
+	ca := write(t, dir, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})))
+	client, err := webhookClient(configs.TLS{CAFile: ca})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pings := client.Transport.(*http.Transport).HTTP2
+	pings.SendPingTimeout, pings.PingTimeout = 200*time.Millisecond, 200*time.Millisecond // ten seconds are long for a test
+	w := &sinks.Webhook{
+		Sink: "soar", URL: "https://" + l.Addr().String(), Client: client, Timeout: 5 * time.Second,
+		SecretFile: write(t, dir, "hook.key", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"),
+	}
+	defer w.Close()
+	e := []state.Entry{{ID: "jw1-a", JSON: []byte("{}")}}
+	if n, err := w.Send(t.Context(), e); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	close(forgotten)
+	if n, err := w.Send(t.Context(), e); n != 0 || err == nil {
+		t.Fatalf("nothing gets through: %d sent, %v", n, err)
+	}
+	w.Timeout = 10 * time.Second
+	if n, err := w.Send(t.Context(), e); n != 1 || err != nil {
+		t.Errorf("the dead connection is taken again: %d sent, %v", n, err)
 	}
 }
