@@ -19,7 +19,8 @@ import (
 // (RFC 6587) with octet counting, or as one datagram (RFC 5426).
 //
 // Syslog knows no acknowledgement: an event counts as delivered when the system has
-// taken it, over a connection that the receiver has kept. When a connection breaks,
+// taken it, over a connection that the receiver has kept, or to a port whose host has
+// not refused it. When a connection breaks,
 // what was written not long before is written again over the next one, so that a
 // restart of the receiver shows an event twice rather than not at all; receivers
 // tell them apart by the id.

@@ -48,13 +48,13 @@ type syslogConn struct {
 }
 
 // watch reads until the end. A receiver says nothing: that it has gone is all there
-// is to read.
+// is to read, also of datagrams, which its host refuses when nobody takes them.
 func (c *syslogConn) watch() {
 	_, err := io.Copy(io.Discard, c.Conn)
 	if err == nil {
 		err = io.EOF
 	}
-	c.why, c.at = err, time.Now()
+	c.why, c.at = placeless(err), time.Now()
 	close(c.gone)
 }
 
@@ -96,33 +96,27 @@ func (s *Syslog) connect(ctx context.Context) error {
 		}
 	}
 	s.conn = &syslogConn{Conn: conn, gone: make(chan struct{})}
-	if s.Network != "udp" {
-		go s.conn.watch()
-	}
+	go s.conn.watch()
 	return nil
 }
 
-// write sends the frames: datagrams one by one, over a connection as one stream,
-// whose part before an error says nothing of what arrived. Over a new connection
-// goes first what was written last over the one before.
+// write sends the frames: datagrams one by one, over a connection as one stream. What
+// went before an error says nothing of what arrived. Over a new connection goes first
+// what was written last over the one before.
 func (s *Syslog) write(ctx context.Context, frames [][]byte) (sent int, err error) {
 	conn := s.conn
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetWriteDeadline(time.Now()) })
 	defer stop()
-	if s.Network == "udp" {
-		for i, f := range frames {
-			if err := s.put(ctx, f); err != nil {
-				return i, err
-			}
-		}
-		return len(frames), nil
-	}
 	var repeated [][]byte
 	if !conn.proven {
 		repeated = s.unsure()
 	}
-	// A receiver that is slow but reads is let go on.
-	for piece := range slices.Chunk(bytes.Join(slices.Concat(repeated, frames), nil), 64<<10) {
+	pieces := slices.Concat(repeated, frames)
+	if s.Network != "udp" {
+		// A receiver that is slow but reads is let go on.
+		pieces = slices.Collect(slices.Chunk(bytes.Join(pieces, nil), 64<<10))
+	}
+	for _, piece := range pieces {
 		if err := s.put(ctx, piece); err != nil {
 			return 0, err
 		}
@@ -149,7 +143,19 @@ func (s *Syslog) put(ctx context.Context, piece []byte) error {
 		return err
 	}
 	_, err := s.conn.Write(piece)
-	return err
+	return placeless(err)
+}
+
+// placeless takes the addresses out of an error: that of our end is another one at each
+// attempt, and the same failure is to have the same text.
+func placeless(err error) error {
+	for {
+		op, ok := errors.AsType[*net.OpError](err)
+		if !ok || op.Op == "dial" {
+			return err
+		}
+		err = op.Err
+	}
 }
 
 // settle waits until the receiver has kept a new connection for a while.
@@ -164,6 +170,9 @@ func (s *Syslog) settle(ctx context.Context) error {
 	case <-t.C:
 		return nil
 	case <-s.conn.gone:
+		if s.Network == "udp" {
+			return fmt.Errorf("nobody takes datagrams there: %w", s.conn.why)
+		}
 		return fmt.Errorf("the receiver closes the connection at once: %w", s.conn.why)
 	case <-ctx.Done():
 		return ctx.Err()

@@ -146,3 +146,54 @@ func TestSyslogSlow(t *testing.T) {
 		t.Skipf("the receiver was not slow: %s", took)
 	}
 }
+
+// TestSyslogUDPNobody counts no event as sent to a port where nobody listens, says the
+// same each time, and sends again what was lost when a receiver went away unnoticed.
+func TestSyslogUDPNobody(t *testing.T) {
+	t.Parallel()
+	l, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.LocalAddr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := &Syslog{Sink: "collector", Network: "udp", Address: addr, Facility: 16}
+	defer s.Close()
+	list := samples(4, 1)
+	texts := map[string]bool{}
+	for range 3 {
+		n, err := s.Send(t.Context(), list[:1])
+		if n != 0 || err == nil {
+			t.Fatalf("nobody is there: %d sent, %v", n, err)
+		}
+		texts[err.Error()] = true
+	}
+	if len(texts) != 1 {
+		t.Errorf("the same failure has %d texts: %v", len(texts), texts)
+	}
+	if l, err = net.ListenPacket("udp", addr); err != nil {
+		t.Fatal(err)
+	}
+	sendAll(t, s, list[:2])
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sendAll(t, s, list[2:3]) // nothing was refused so far
+	eventually(t, "the refusal is noticed", s.conn.dead)
+	if l, err = net.ListenPacket("udp", addr); err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	sendAll(t, s, list[3:])
+	if err := l.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 70_000)
+	for _, e := range list {
+		if n, _, err := l.ReadFrom(b); err != nil || !strings.Contains(string(b[:n]), e.ID) {
+			t.Errorf("want %s again: %s, %v", e.ID, b[:n], err)
+		}
+	}
+}

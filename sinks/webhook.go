@@ -200,7 +200,7 @@ func ReadWebhookSecrets(path string) ([][]byte, error) {
 // unaddressed takes the URL out of an error of net/http: it may hold a token.
 func unaddressed(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
-		return u.Err
+		err = u.Err
 	}
-	return err
+	return placeless(err)
 }
