@@ -14,10 +14,16 @@ import (
 )
 
 // TestCollectors holds the configurations for collectors to their syntax, and to what
-// must never be otherwise. What was not run says so in its first lines.
+// must never be otherwise. The first lines say which test runs a file with the real
+// tool, or that none does.
 func TestCollectors(t *testing.T) {
 	t.Parallel()
 	files := 0
+	ran := map[string]string{
+		"redpanda-connect/jwkswatch.yaml": "TestConnect in ../collector_connect_test.go",
+		"otel-collector/jwkswatch.yaml":   "TestOpenTelemetry in ../collector_otel_test.go",
+		"filebeat/filebeat.yml":           "TestFilebeat in ../collector_filebeat_test.go",
+	}
 	for _, folder := range []string{"vector", "redpanda-connect", "logstash", "fluent-bit", "filebeat", "elastic", "splunk", "wazuh", "otel-collector"} {
 		paths, err := filepath.Glob(filepath.Join(folder, "*"))
 		if err != nil || len(paths) == 0 {
@@ -26,8 +32,16 @@ func TestCollectors(t *testing.T) {
 		for _, path := range paths {
 			files++
 			text := read(t, path)
-			if !strings.Contains(strings.SplitN(text, "\n\n", 2)[0], "Not run here") {
-				t.Errorf("%s does not say that it was not run", path)
+			says := "Not run here"
+			if test, ok := ran[path]; ok {
+				says = "Run by a test with "
+				name, file, _ := strings.Cut(test, " in ../")
+				if !strings.Contains(text, test) || !strings.Contains(read(t, file), "func "+name+"(") {
+					t.Errorf("%s does not name %s, or there is no such test", path, test)
+				}
+			}
+			if !strings.Contains(strings.SplitN(text, "\n\n", 2)[0], says) {
+				t.Errorf("%s does not say: %s", path, says)
 			}
 			var err error
 			switch filepath.Ext(path) {
