@@ -14,16 +14,16 @@ import (
 	"github.com/jwkswatch/jwkswatch/sinks/format"
 )
 
-// elastic is an index as far as the shipped template makes one: what is mapped, and
+// elasticIndex is an index as far as the shipped template makes one: what is mapped, and
 // what Elasticsearch makes of the first value of a field that is not.
-type elastic struct {
+type elasticIndex struct {
 	types map[string]string // by path
 	above map[string]bool   // flattened fields that pass over long values
 	dates bool              // texts that look like dates become dates
 	limit int               // of fields
 }
 
-func newElastic(t *testing.T) *elastic {
+func newIndex(t *testing.T) *elasticIndex {
 	t.Helper()
 	var file struct {
 		Template struct {
@@ -39,7 +39,7 @@ func newElastic(t *testing.T) *elastic {
 	}
 	m := file.Template.Mappings
 	limit, _ := file.Template.Settings["index.mapping.total_fields.limit"].(float64)
-	x := &elastic{types: map[string]string{}, above: map[string]bool{}, dates: m.Dates == nil || *m.Dates, limit: int(limit)}
+	x := &elasticIndex{types: map[string]string{}, above: map[string]bool{}, dates: m.Dates == nil || *m.Dates, limit: int(limit)}
 	x.explicit("", m.Properties)
 	if len(x.types) < 30 || x.limit == 0 {
 		t.Fatalf("%d fields are mapped, %d at most", len(x.types), x.limit)
@@ -47,7 +47,7 @@ func newElastic(t *testing.T) *elastic {
 	return x
 }
 
-func (x *elastic) explicit(path string, properties map[string]any) {
+func (x *elasticIndex) explicit(path string, properties map[string]any) {
 	for name, v := range properties {
 		at := strings.TrimPrefix(path+"."+name, ".")
 		field := v.(map[string]any)
@@ -61,7 +61,7 @@ func (x *elastic) explicit(path string, properties map[string]any) {
 }
 
 // take indexes a value and returns why the document is refused, "" when it is not.
-func (x *elastic) take(path string, v any) string {
+func (x *elasticIndex) take(path string, v any) string {
 	if v == nil {
 		return ""
 	}
@@ -92,7 +92,7 @@ func (x *elastic) take(path string, v any) string {
 }
 
 // guess is dynamic mapping.
-func (x *elastic) guess(v any) string {
+func (x *elasticIndex) guess(v any) string {
 	switch v := v.(type) {
 	case map[string]any:
 		return "object"
@@ -112,7 +112,7 @@ func (x *elastic) guess(v any) string {
 }
 
 // flat is a flattened field: a term of Lucene has 32,766 octets at most, its path included.
-func (x *elastic) flat(field, path string, v any) string {
+func (x *elasticIndex) flat(field, path string, v any) string {
 	switch v := v.(type) {
 	case map[string]any:
 		for name, inner := range v {
@@ -163,7 +163,7 @@ func fits(typ string, v any) bool {
 // that look like something else: a kid that is a date must not make all later kids wrong.
 func TestElasticRefusesNothing(t *testing.T) {
 	t.Parallel()
-	x := newElastic(t)
+	x := newIndex(t)
 	events := goldens(t)
 	odd := clone(t, events["key.mutated"])
 	data := odd["data"].(map[string]any)

@@ -108,7 +108,7 @@ func TestSyslogSlow(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	const timeout = 500 * time.Millisecond
+	const timeout = 1500 * time.Millisecond
 	read := make(chan int)
 	go func() {
 		total := 0
@@ -125,7 +125,7 @@ func TestSyslogSlow(t *testing.T) {
 			if total += n; err != nil {
 				return
 			}
-			time.Sleep(20 * time.Millisecond) // this receiver's own pace
+			time.Sleep(40 * time.Millisecond) // this receiver's own pace
 		}
 	}()
 	big := make([]state.Entry, 200)
