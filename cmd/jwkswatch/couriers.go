@@ -149,8 +149,13 @@ func (c *couriers) run(list []*courier) {
 	}
 }
 
+// lingers is how long deliveries that were stopped are waited for: longer than their
+// grace, the last word to the state and a connection that is hard to close.
+const lingers = 20 * time.Second
+
 // end stops the named deliveries, all when there are no names, and waits until
-// each has sent what the journal holds, or its grace is over.
+// each has sent what the journal holds, or its grace is over. One that hangs, as on a
+// file system that does not answer, is left behind: it holds neither a reload nor the end.
 func (c *couriers) end(names ...string) error {
 	c.mu.Lock()
 	var list []*courier
@@ -165,9 +170,19 @@ func (c *couriers) end(names ...string) error {
 		m.stop()
 	}
 	var errs []error
+	over, cancel := context.WithTimeout(context.Background(), lingers)
+	defer cancel()
 	for _, m := range list {
-		<-m.done
-		errs = append(errs, m.err)
+		select {
+		case <-m.done:
+		case <-over.Done():
+		}
+		select {
+		case <-m.done:
+			errs = append(errs, m.err)
+		default:
+			errs = append(errs, fmt.Errorf("sink %s hangs, and is left behind: what it did not send yet stays in the journal", m.config.Name))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -10,7 +10,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/configs"
@@ -165,4 +167,26 @@ func TestWebhookDeadConnection(t *testing.T) {
 	if n, err := w.Send(t.Context(), e); n != 1 || err != nil {
 		t.Errorf("the dead connection is taken again: %d sent, %v", n, err)
 	}
+}
+
+// TestCourierThatHangs ends all deliveries but one that never comes back, as one does
+// that writes to a file system which does not answer: it holds no reload and no end.
+func TestCourierThatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hung, well := make(chan struct{}), make(chan struct{})
+		made := func(name string, done chan struct{}, stop func()) *courier {
+			return &courier{config: configs.Sink{Name: name}, stop: stop, done: done}
+		}
+		c := &couriers{running: map[string]*courier{
+			"nfs": made("nfs", hung, func() {}), "siem": made("siem", well, func() { close(well) }),
+		}}
+		began := time.Now()
+		if err := c.end(); err == nil || !strings.Contains(err.Error(), "sink nfs hangs") || strings.Contains(err.Error(), "siem") {
+			t.Errorf("ended with %v", err)
+		}
+		if took := time.Since(began); took != lingers {
+			t.Errorf("ended after %s", took)
+		}
+	})
 }

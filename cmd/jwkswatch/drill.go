@@ -126,7 +126,7 @@ func (d *daemon) drill(ctx context.Context, endpoint, scenario string, timeout t
 	all := make([]*control.DrillSink, len(list))
 	var waiting sync.WaitGroup
 	for i, m := range list {
-		waiting.Go(func() { all[i] = arrived(wait, m, entry.Position, stored, parked[m.config.Name]) })
+		waiting.Go(func() { all[i] = arrived(wait, m, entry.Position, begun, stored, parked[m.config.Name]) })
 	}
 	waiting.Wait()
 	if err := ctx.Err(); err != nil {
@@ -175,8 +175,9 @@ func (d *daemon) drills(ctx context.Context) {
 }
 
 // arrived waits until a sink is beyond a position; it returns nil for one that the
-// configuration does not have any more.
-func arrived(ctx context.Context, m *courier, position string, since time.Time, parked uint64) *control.DrillSink {
+// configuration does not have any more. A sink that lacks too much gets there by leaving
+// events behind: one that has sent nothing since the drill began has not sent the drill.
+func arrived(ctx context.Context, m *courier, position string, begun, since time.Time, parked uint64) *control.DrillSink {
 	out := &control.DrillSink{Name: m.config.Name, Type: m.config.Type, Outcome: control.Pending}
 	t := time.NewTicker(5 * time.Millisecond)
 	defer t.Stop()
@@ -185,6 +186,9 @@ func arrived(ctx context.Context, m *courier, position string, since time.Time, 
 		switch {
 		case s.Position >= position && s.Parked > parked:
 			out.Outcome = control.Parked
+			return out
+		case s.Position >= position && s.LastSent.Before(begun):
+			out.Error = new("left behind, with the oldest events of a sink that lacks more than its max_backlog")
 			return out
 		case s.Position >= position:
 			out.Outcome = control.Delivered

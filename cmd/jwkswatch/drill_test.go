@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,9 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/jwkswatch/jwkswatch/agent"
 	"github.com/jwkswatch/jwkswatch/configs"
 	"github.com/jwkswatch/jwkswatch/control"
+	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/sinks"
+	"github.com/jwkswatch/jwkswatch/state"
 )
 
 // TestScheduledDrills runs the daemon with drills by schedule: one that arrives is
@@ -86,6 +93,58 @@ func TestDrillCutShort(t *testing.T) {
 	d.stop(t)
 	if got := d.out.String(); strings.Contains(got, "drill.failed") || !strings.Contains(got, "agent.stopped") {
 		t.Errorf("told %s", got)
+	}
+}
+
+// away is a sink that takes nothing.
+type away struct{}
+
+func (away) Name() string { return "away" }
+
+func (away) Send(context.Context, []state.Entry) (int, error) { return 0, errors.New("away") }
+
+// TestDrillLeftBehind sends a drill to a sink that is away for so long that its oldest
+// events are left behind, the drill among them: its cursor is beyond it, and yet it never
+// arrived.
+func TestDrillLeftBehind(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := wired(t, dir, write(t, dir, "jwkswatch.yaml", fmt.Sprintf(wiring, dir)))
+	if err := d.begin(t.Context(), d.exchange.current()); err != nil {
+		t.Fatal(err)
+	}
+	d.post.run([]*courier{{
+		Delivery: &sinks.Delivery{
+			Store: d.db, Sink: away{}, From: sinks.FromBeginning, MaxBacklog: 4, Pace: time.Millisecond, Lost: d.post.lost,
+			Backoff: sinks.Backoff{Min: time.Millisecond, Max: 5 * time.Millisecond}, Drain: time.Millisecond, Log: zerolog.Nop(),
+		},
+		config: configs.Sink{Name: "away", Type: configs.TypeFile}, close: func() error { return nil }, done: make(chan struct{}),
+	}})
+	defer func() {
+		if err := d.post.end(); err != nil {
+			t.Error(err)
+		}
+	}()
+	done := make(chan control.DrillResult, 1)
+	go func() {
+		r, err := d.drill(t.Context(), "idp", "key-mutated", 30*time.Second, false)
+		if err != nil {
+			t.Error(err)
+		}
+		done <- r
+	}()
+	for {
+		select {
+		case r := <-done:
+			if len(r.Sinks) != 1 || r.Sinks[0].Outcome != control.Pending || r.Sinks[0].Error == nil || !strings.Contains(*r.Sinks[0].Error, "left behind") {
+				t.Errorf("%+v", r.Sinks)
+			}
+			return
+		case <-time.After(10 * time.Millisecond): // one event more that it does not take
+			if err := d.voice.Drilled(t.Context(), time.Now(), event.DrillDetails{Sinks: []event.DrillOutcome{}}); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 
