@@ -75,21 +75,18 @@ func mishaps() []mishap {
 
 // rises tells of sinks one of whose counters rises.
 func (o *Overseer) rises(ctx context.Context, k mishap, mono, wall time.Time) error {
-	rise := map[string]uint64{}
-	if o.tallies == nil {
-		o.tallies = map[[2]string]tally{}
-	}
+	rise, seen := map[string]uint64{}, map[string]tally{}
 	for _, s := range o.Sinks(ctx) {
-		key, n := [2]string{k.code, s.Name}, k.count(&s)
-		was, known := o.tallies[key]
+		was, known := o.tallies[k.code][s.Name]
+		n := k.count(&s)
 		if n > was.count {
 			rise[s.Name] = n - was.count
 		}
-		if !known || n != was.count {
-			o.tallies[key] = tally{n, mono}
+		if seen[s.Name] = was; !known || n != was.count {
+			seen[s.Name] = tally{n, mono}
 		}
 	}
-	return o.Voice.say(ctx, wall, func(m *memory) ([]word, bool) {
+	err := o.Voice.say(ctx, wall, func(m *memory) ([]word, bool) {
 		var words []word
 		for _, name := range slices.Sorted(maps.Keys(rise)) {
 			if m.find(k.code, name) != nil {
@@ -100,12 +97,20 @@ func (o *Overseer) rises(ctx context.Context, k mishap, mono, wall time.Time) er
 				event.AgentDegradedDetails{Subject: new(name), Since: new(event.At(wall))}))
 		}
 		for _, c := range slices.Clone(m.Conditions) {
-			if c.Code == k.code && rise[c.Subject] == 0 && mono.Sub(o.tallies[[2]string{k.code, c.Subject}].at) >= sinkCalm {
+			if c.Code == k.code && rise[c.Subject] == 0 && mono.Sub(seen[c.Subject].at) >= sinkCalm {
 				words = append(words, closes(m, wall, c, fmt.Sprintf(k.closed, c.Subject)))
 			}
 		}
 		return words, len(words) > 0
 	})
+	if err != nil {
+		return err // what rose is still to be told
+	}
+	if o.tallies == nil {
+		o.tallies = map[string]map[string]tally{}
+	}
+	o.tallies[k.code] = seen
+	return nil
 }
 
 // unsafeIs is how long a receiver must be badly set up: who makes a stream may

@@ -93,6 +93,29 @@ func TestSinkParked(t *testing.T) {
 	})
 }
 
+// What a sink refuses while the state takes nothing is told when it takes it again.
+func TestSinkParkedWhileNothingIsStored(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *scene) {
+		f := &faulty{}
+		f.mode.Store("")
+		s.wrap = func(st state.Store) state.Store { f.Store = st; return f }
+		s.sinks = []agent.SinkState{{Name: "hook", Connected: true}}
+		s.start()
+		s.pass(2 * time.Second)
+		f.stuck.Store(true)
+		s.set(func() { s.sinks[0].Parked, s.sinks[0].Suspicious = 2, 1 })
+		s.pass(10 * time.Second)
+		s.expect("informational started")
+		f.stuck.Store(false)
+		f.mode.Store("")
+		s.pass(2 * time.Second)
+		s.expect("informational started", "high degraded sink_suppressed", "high degraded sink_parked")
+		if e, _ := last[event.AgentDegradedDetails](s); !strings.Contains(e.Data.Event.Message, "refused 2 events for good") {
+			t.Error(e.Data.Event.Message)
+		}
+	})
+}
+
 // A receiver that is badly set up is told of when it stays so; what nobody has
 // looked at yet closes nothing.
 func TestSinkUnsafe(t *testing.T) {

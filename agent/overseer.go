@@ -82,11 +82,11 @@ type Overseer struct {
 	owed      int // endpoints in an outage that is not told yet
 	// gathering is since when a gap of many waits for the rest of them.
 	gathering   time.Time
-	waiting     map[string]time.Time // since when a sink has something to get
-	tallies     map[[2]string]tally  // by code of the condition and name of the sink
-	unsafeSince map[string]time.Time // since when a sink has a problem
-	failing     time.Time            // since when the state is, by the wall clock
-	cause       string               // "" before it is known
+	waiting     map[string]time.Time        // since when a sink has something to get
+	tallies     map[string]map[string]tally // by code of the condition and name of the sink
+	unsafeSince map[string]time.Time        // since when a sink has a problem
+	failing     time.Time                   // since when the state is, by the wall clock
+	cause       string                      // "" before it is known
 	beaten      time.Time
 	told        toldHeads
 	unsaid      bool // the last word could not be committed
