@@ -247,20 +247,25 @@ func webhookClient(t configs.TLS) (*http.Client, error) {
 	if _, err := tlsOf(t); err != nil {
 		return nil, err
 	}
-	return &http.Client{Transport: &http.Transport{
-		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			c, err := tlsOf(t)
-			if err != nil {
-				return nil, err
-			}
-			c.NextProtos = []string{"h2", "http/1.1"}
-			return (&tls.Dialer{Config: c}).DialContext(ctx, network, address)
-		},
-		ForceAttemptHTTP2: true, MaxIdleConns: 1, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
+	transport := &http.Transport{
+		ForceAttemptHTTP2: true, TLSHandshakeTimeout: 15 * time.Second, MaxIdleConns: 1, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
 		// A connection of HTTP/2 outlives a request that nobody answered. Where a firewall
 		// has forgotten it, every attempt would go the same way for a quarter of an hour.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 5 * time.Second},
-	}}, nil
+	}
+	transport.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := tlsOf(t)
+		if err != nil {
+			return nil, err
+		}
+		c.NextProtos = []string{"h2", "http/1.1"}
+		// The transport detaches a dial from the request that asked for it, and leaves
+		// the handshake to us: nothing else ends one that stalls.
+		ctx, cancel := context.WithTimeout(ctx, transport.TLSHandshakeTimeout)
+		defer cancel()
+		return (&tls.Dialer{Config: c}).DialContext(ctx, network, address)
+	}
+	return &http.Client{Transport: transport}, nil
 }
 
 func natsConfig(s configs.Sink, instance string) sinks.NATSConfig {
