@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/watcher"
 )
 
 func TestTheFirstRun(t *testing.T) {
@@ -139,5 +140,24 @@ func TestAGapGoesOnOverARestart(t *testing.T) {
 		}
 		s.pass(5 * time.Hour)
 		s.expect(want...)
+	})
+}
+
+// Rules of the operator have the last word, and what is counted is what was said.
+func TestOperatorAmendsTheWord(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *scene) {
+		s.open()
+		s.halt = func() {}
+		s.voice.Amend = func(e *event.Event) {
+			e.Data.Event.Severity = event.SeverityMedium
+			e.Data.Judgement.Adjustments = []event.Adjustment{{Rule: "own", Kind: "raise", To: event.SeverityMedium, Reason: "operator"}}
+		}
+		if err := s.voice.Start(t.Context(), time.Now(), s.facts()); err != nil {
+			t.Fatal(err)
+		}
+		s.expect("medium started")
+		if n := s.voice.EventCounts()[watcher.EventCount{Type: event.AgentStarted, Severity: event.SeverityMedium}]; n != 1 {
+			t.Errorf("counted %v", s.voice.EventCounts())
+		}
 	})
 }

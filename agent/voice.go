@@ -186,6 +186,7 @@ func (v *Voice) entry(next *state.Record, w *word, i, total int, at time.Time) (
 		v.Amend(&ev)
 	}
 	severity := ev.Data.Event.Severity
+	w.severity = severity // as it is said it is counted
 	if w.opens != nil {
 		w.opens.Severity = uint8(severity)
 	}

@@ -1,6 +1,7 @@
 package watcher_test
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -54,6 +55,12 @@ func TestOperatorHasTheLastWord(t *testing.T) {
 			"informational endpoint.unreachable", "informational endpoint.unreachable closed",
 			"high endpoint.unreachable", "informational endpoint.unreachable closed",
 		)
+		want := map[watcher.EventCount]uint64{
+			{Type: event.EndpointUnreachable, Severity: event.SeverityHigh}: 1, {Type: event.EndpointUnreachable, Severity: event.SeverityInformational}: 3,
+		}
+		if got := h.w.EventCounts(); !maps.Equal(got, want) {
+			t.Errorf("of the last run is counted %v", got)
+		}
 		filtered := []uint8{}
 		for entry, err := range h.db.Events(t.Context(), "") {
 			if err != nil {

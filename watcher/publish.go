@@ -86,6 +86,7 @@ func (c *composer) entry(i int) (state.Entry, error) {
 	ev.Data = c.data(i, f, ev.ID)
 	c.own.rules.ApplyAfter(&ev, c.told)
 	severity := ev.Data.Event.Severity
+	f.Severity = severity // as it is told it is counted
 	if f.Condition != nil && !f.Closing {
 		f.Condition.Severity = uint8(severity) // its closing passes the same filters
 	}
