@@ -35,6 +35,9 @@ type PublishedKey struct {
 	// both null of a key of a baseline, whose age is unknown.
 	FirstAfter *event.Time `json:"first_after"`
 	FirstSeen  *event.Time `json:"first_seen"`
+	// WatchedFrom is the first good poll with it, of a baseline or not: before it
+	// nobody saw the key.
+	WatchedFrom *event.Time `json:"watched_from"`
 	// LastSeen is the last good poll with it, GoneBy the first without; GoneBy is
 	// null while it is live.
 	LastSeen *event.Time `json:"last_seen"`
@@ -112,7 +115,7 @@ func (s *State) keysOf(ctx context.Context, endpoint string, kid *string) ([]Pub
 		}
 		k := &PublishedKey{
 			Endpoint: endpoint, Issuer: s.issuerOf(endpoint), Kid: text(sight.Key.Kid), Thumbprint: thumbprint(&sight.Key), Alg: text(sight.Key.Alg),
-			LastSeen: event.AtOrNil(later(seen, m.Changed)),
+			LastSeen: event.AtOrNil(later(seen, m.Changed)), WatchedFrom: event.AtOrNil(sight.FirstSeen),
 		}
 		if !sight.FirstAfter.IsZero() {
 			k.FirstAfter, k.FirstSeen = event.AtOrNil(sight.FirstAfter), event.AtOrNil(sight.FirstSeen)

@@ -35,6 +35,9 @@ func TestKeysEverPublished(t *testing.T) {
 	if !keys[2].GoneBy.Equal(at(10)) || keys[2].FirstSeen != nil || keys[0].FirstSeen == nil || !keys[0].FirstAfter.Equal(at(9)) {
 		t.Errorf("times: %+v", keys)
 	}
+	if !keys[2].WatchedFrom.Equal(at(0)) || !keys[0].WatchedFrom.Equal(at(10)) {
+		t.Errorf("watched from: %+v", keys)
+	}
 	for _, k := range keys {
 		var jwk struct{ X, Kid string }
 		if err := json.Unmarshal(k.JWK, &jwk); err != nil || jwk.X == "" || jwk.Kid != "a" || k.Thumbprint == nil {

@@ -68,6 +68,9 @@ func TestApprovals(t *testing.T) {
 		if f.Severity != tt.want {
 			t.Errorf("%s: %s", name, f.Severity)
 		}
+		if announced := tt.want == event.SeverityInformational; tt.typ == event.KeyAdded && strings.Contains(f.Message, "nothing announced it") == announced {
+			t.Errorf("%s: %s", name, f.Message)
+		}
 		approved := slices.Contains(f.Reasons, "approved")
 		if lowered := tt.want == event.SeverityInformational; approved != lowered || lowered != (f.Verdict == event.Expected) {
 			t.Errorf("%s: %s, %q", name, f.Verdict, f.Reasons)

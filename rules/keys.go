@@ -56,9 +56,14 @@ func (f *Finding) present() {
 
 func keyAdded(c *Case) []Finding {
 	w := c.why()
+	o := c.opening()
+	inWindow := o != nil && c.Before != nil && !c.uncertain() && !c.usedUp(o)
 	return each(c, diff.Added, func(ch Change, f *Finding) {
 		f.Details = &event.KeyAddedDetails{Class: class(ch.Material), Confirmation: ch.Seen}
-		effect := canDo(ch.Material)
+		effect := c.announcement(&f.Key.Key, f.At, inWindow)
+		if ch.Material.In(jwks.ClassSignature) {
+			effect += "; it can sign"
+		}
 		if f.Reasons = w.of(ch.Material); len(f.Reasons) > 0 {
 			f.Severity, f.Verdict = severityOf(f.Reasons, ch.Material), event.Unexpected
 			effect = inWords(f.Reasons) + "; it can sign"

@@ -311,9 +311,13 @@ func noun(m diff.Material) string {
 	return "key"
 }
 
-func canDo(m diff.Material) string {
-	if m.In(jwks.ClassSignature) {
-		return "nothing announced it; it can sign"
+// announcement says who may have announced a new key.
+func (c *Case) announcement(k *jwks.Key, at time.Time, inWindow bool) string {
+	switch {
+	case c.Policy.approval(k, at) != nil:
+		return "as approved"
+	case inWindow:
+		return "a change window was open"
 	}
 	return "nothing announced it"
 }

@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +62,9 @@ func TestWindows(t *testing.T) {
 		f := s.only(tt.typ)
 		if f.Severity != tt.want || f.Verdict != tt.verdict {
 			t.Errorf("%s: %s %s, want %s %s (%q)", name, f.Severity, f.Verdict, tt.want, tt.verdict, f.Reasons)
+		}
+		if told := strings.Contains(f.Message, "a change window was open"); tt.typ == event.KeyAdded && name != "beside an exchange" && told != (tt.reason == "in_change_window") {
+			t.Errorf("%s: %s", name, f.Message)
 		}
 		for _, r := range []string{"in_change_window", "outside_change_window"} {
 			if slices.Contains(f.Reasons, r) != (r == tt.reason) {

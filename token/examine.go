@@ -29,10 +29,11 @@ type Published string
 
 // The places of iat.
 const (
-	Yes    Published = "yes"
-	Before Published = "before" // made before the key was published
-	After  Published = "after"  // made after the key was gone
-	Never  Published = "never"  // no such key was ever seen
+	Yes     Published = "yes"
+	Before  Published = "before"  // made before the key was published
+	After   Published = "after"   // made after the key was gone
+	Never   Published = "never"   // no such key was ever seen
+	Unknown Published = "unknown" // made before anybody watched
 )
 
 // Report is the answer of `jwkswatch token`. Members are always present.
@@ -123,6 +124,8 @@ func Examine(t *Token, named, others []query.PublishedKey) Report {
 		say("issued_before_key", event.SeverityHigh, "the token says that it was made before its key was published: back-dated, or the key was held back")
 	case After:
 		say("issued_after_key", event.SeverityHigh, "the token says that it was made after its key was gone: whoever has the old key still signs")
+	case Unknown:
+		say("issued_before_watch", event.SeverityLow, "the token says that it was made before the first look, at "+key.WatchedFrom.UTC().Format("2006-01-02 15:04:05 UTC")+": whether its key was published then is not known")
 	}
 	if t.Issued.IsZero() {
 		say("no_iat", event.SeverityLow, "the token does not say when it was made: its key was held against now")
@@ -215,6 +218,8 @@ func placed(issued time.Time, k *query.PublishedKey) Published {
 		return Yes
 	case k.FirstAfter != nil && issued.Before(k.FirstAfter.Time):
 		return Before
+	case k.FirstAfter == nil && k.WatchedFrom != nil && issued.Before(k.WatchedFrom.Time):
+		return Unknown
 	case k.GoneBy != nil && issued.After(k.GoneBy.Time):
 		return After
 	}

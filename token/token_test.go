@@ -38,7 +38,7 @@ func newSigner(t *testing.T, kid string) signer {
 	}
 	return signer{private, query.PublishedKey{
 		Endpoint: "corp-idp", Issuer: new("https://idp.example"), Kid: new(kid), Thumbprint: new("thumb-" + kid), Alg: new("ES256"),
-		FirstAfter: new(event.At(at(9))), FirstSeen: new(event.At(at(10))), LastSeen: new(event.At(at(12))), JWK: entry,
+		FirstAfter: new(event.At(at(9))), FirstSeen: new(event.At(at(10))), WatchedFrom: new(event.At(at(10))), LastSeen: new(event.At(at(12))), JWK: entry,
 	}}
 }
 
@@ -116,7 +116,8 @@ func TestExamine(t *testing.T) {
 		"private half was shown":   {good, []query.PublishedKey{private}, nil, token.Valid, token.Yes, ""},
 		"between the polls":        {a.sign(t, claims(9), kid), []query.PublishedKey{a.key}, nil, token.Valid, token.Yes, ""},
 		"before the key":           {a.sign(t, claims(8), kid), []query.PublishedKey{a.key}, nil, token.Valid, token.Before, "issued_before_key"},
-		"before a baseline":        {a.sign(t, claims(8), kid), []query.PublishedKey{baseline}, nil, token.Valid, token.Yes, ""},
+		"before a baseline":        {a.sign(t, claims(8), kid), []query.PublishedKey{baseline}, nil, token.Valid, token.Unknown, "issued_before_watch"},
+		"after a baseline":         {good, []query.PublishedKey{baseline}, nil, token.Valid, token.Yes, ""},
 		"until it was gone":        {a.sign(t, claims(13), kid), []query.PublishedKey{gone}, nil, token.Valid, token.Yes, ""},
 		"after it was gone":        {a.sign(t, claims(14), kid), []query.PublishedKey{gone}, nil, token.Valid, token.After, "issued_after_key"},
 		"no iat":                   {a.sign(t, `{}`, kid), []query.PublishedKey{a.key}, nil, token.Valid, token.Yes, "no_iat"},

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -25,9 +26,14 @@ const (
 	exitConfig   = 78 // EX_CONFIG of sysexits.h
 )
 
+// sameSignal is how long signals to end are one.
+const sameSignal = time.Second
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends what the first could not
+	// A second signal ends what the first could not. What comes at once is the same
+	// one again: timeout(1) and supervisors signal the process and its group.
+	context.AfterFunc(ctx, func() { time.AfterFunc(sameSignal, stop) })
 	defer stop()
 	os.Exit(execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -174,5 +175,31 @@ func chained(t *testing.T, events []*event.Event) {
 			t.Fatal(err)
 		}
 		previous = fmt.Sprintf("sha256:%x", sum)
+	}
+}
+
+// TestOneSignalTwice holds that timeout(1) ends the daemon in order: it signals the
+// process, and then the group in which the process is.
+func TestOneSignalTwice(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := startDaemon(t, write(t, dir, "jwkswatch.yaml", `
+state: { path: ./state.db }
+endpoints:
+  - { name: corp-idp, jwks_uri: "http://127.0.0.1:1/keys", allow_private: true }
+`))
+	for deadline := time.Now().Add(30 * time.Second); len(d.printed(t)) == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(d.errs)
+		}
+	}
+	for range 100 { // far below a second: all of it is one signal
+		if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if code := d.stop(t); code != 0 || !strings.Contains(d.errs.String(), `"message":"stopped"`) {
+		t.Errorf("exit code %d\n%s", code, d.errs)
 	}
 }

@@ -5,6 +5,7 @@ package bolt
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -29,4 +30,19 @@ func flock(f *os.File, how int) (bool, error) {
 func mapFile(f *os.File, size int) (data []byte, unmap func() error, err error) {
 	data, err = syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ, syscall.MAP_SHARED)
 	return data, func() error { return syscall.Munmap(data) }, err
+}
+
+// give makes a file that root made the property of who owns its folder.
+func give(path string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && owner.Uid != 0 {
+		return os.Lchown(path, int(owner.Uid), int(owner.Gid))
+	}
+	return nil
 }

@@ -47,11 +47,15 @@ func restore(ctx context.Context, o RecoverOptions, from string) (Restored, erro
 		if err := lock(ctx, held, timeoutOf(o.Timeout), tryLock); err != nil {
 			return Restored{}, err
 		}
-		if named, err := stillNamed(held, o.Path); err != nil || !named {
-			return Restored{}, errors.Join(err, errors.New("another process has replaced it meanwhile"))
+		if named, err := stillNamed(held, o.Path); err != nil {
+			return Restored{}, err
+		} else if !named {
+			return Restored{}, errors.New("another process has replaced it meanwhile")
 		}
-		if same, err := sameFile(o.Path, from); err != nil || same {
-			return Restored{}, errors.Join(err, errors.New("that is the state itself"))
+		if same, err := sameFile(o.Path, from); err != nil {
+			return Restored{}, err
+		} else if same {
+			return Restored{}, errors.New("that is the state itself")
 		}
 	}
 	made, is, err := r.copyOf(ctx, from)
@@ -72,7 +76,11 @@ func restore(ctx context.Context, o RecoverOptions, from string) (Restored, erro
 	}
 	// A crash here leaves no state: the next start restores the newest backup and
 	// says that the state was lost.
-	return out, r.putIn(ctx, made, l)
+	if err := r.putIn(ctx, made, l); err != nil {
+		return out, err
+	}
+	// Root restores for the daemon's own user, who could read neither otherwise.
+	return out, errors.Join(give(o.Path), give(AnchorPath(o.Path)))
 }
 
 func sameFile(a, b string) (bool, error) {
