@@ -116,8 +116,9 @@ type stored struct {
 	Time   event.Time `json:"time"`
 	Data   struct {
 		Event struct {
-			Type    event.Type `json:"type"`
-			Message string     `json:"message"`
+			Type     event.Type     `json:"type"`
+			Severity event.Severity `json:"severity"`
+			Message  string         `json:"message"`
 		} `json:"event"`
 		Integrity event.Integrity `json:"integrity"`
 		Details   json.RawMessage `json:"details"`
@@ -179,6 +180,7 @@ func readLine(r *bufio.Reader) (line []byte, whole bool, err error) {
 
 // wrapped is the line of the log sink.
 type wrapped struct {
+	Level   *string         `json:"level"`
 	Stream  string          `json:"stream"`
 	Time    string          `json:"time"`
 	Event   json.RawMessage `json:"event"`
@@ -195,6 +197,10 @@ func (v *Verifier) line(n int, line []byte, whole bool) {
 		if w.Stream != "event" {
 			return
 		}
+		// Of a member that stands twice one reader takes the first, another the last.
+		if _, err := event.Canonical(line); err != nil {
+			v.find(Finding{Kind: Unreadable, File: v.file, Line: n, order: v.lines, Message: fmt.Sprintf("line %d can be read in two ways, or not at all", n)})
+		}
 		line = w.Event
 	}
 	e, sum, err := readEvent(line)
@@ -207,13 +213,27 @@ func (v *Verifier) line(n int, line []byte, whole bool) {
 		return
 	}
 	at := e.Data.Integrity
-	if w.Message != nil && (*w.Message != e.Data.Event.Message || w.Time != e.Time.UTC().Format(event.TimeLayout)) {
+	if w.contradicts(&e) {
 		v.find(Finding{
 			Kind: Altered, Stream: at.Stream, Epoch: at.Epoch, Sequence: at.Sequence, ID: e.ID, File: v.file, Line: n, order: v.lines,
 			Message: fmt.Sprintf("%s: the line around event %d says something else than the event", at.Stream, at.Sequence),
 		})
 	}
 	v.take(n, e, sum)
+}
+
+// contradicts reports whether the line says something else than the event in it: many
+// filter by the level, and read no further than the message.
+func (w *wrapped) contradicts(e *stored) bool {
+	level := "info"
+	switch s := e.Data.Event.Severity; {
+	case s >= event.SeverityHigh:
+		level = "error"
+	case s == event.SeverityMedium:
+		level = "warn"
+	}
+	return w.Level != nil && *w.Level != level ||
+		w.Message != nil && (*w.Message != e.Data.Event.Message || w.Time != e.Time.UTC().Format(event.TimeLayout))
 }
 
 func readEvent(line []byte) (e stored, sum [32]byte, err error) {

@@ -52,6 +52,10 @@ func (d *document) cef() []byte {
 			x.custom("cn1", "bits", strconv.Itoa(*k.Bits))
 		}
 	}
+	if a := d.approval; a != nil {
+		x.custom("cs1", "kid", text(a.Kid))
+		x.custom("cs2", "thumbprint", text(a.Thumbprint))
+	}
 	if c := d.Event.ChangeSet; c != nil {
 		x.custom("cs5", "changeSet", c.ID)
 	}

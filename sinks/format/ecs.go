@@ -25,6 +25,9 @@ func (d *document) ecs() object {
 		"jwkswatch": json.RawMessage(d.Data),
 	}
 	related := object{}
+	if d.approval != nil && d.approval.Endpoint != "" {
+		out["service"] = object{"name": d.approval.Endpoint}
+	}
 	if d.Endpoint != nil {
 		service := object{"name": d.Endpoint.Name}
 		if u := d.url(); u != "" {
@@ -73,18 +76,27 @@ func (d *document) ecs() object {
 	return out
 }
 
-// thumbprints are those of all keys of the event, the one before and those of a
-// rolled-up event too, each once: who looks for one of them finds it.
+// thumbprints are those of all keys of the event, the one before, those of a rolled-up
+// event and those of an approval too, each once: who looks for one of them finds it.
 func (d *document) thumbprints() (all []string) {
-	add := func(k *event.Key) {
-		if k != nil && text(k.Thumbprint) != "" && !slices.Contains(all, *k.Thumbprint) {
-			all = append(all, *k.Thumbprint)
+	add := func(thumbprint *string) {
+		if t := text(thumbprint); t != "" && !slices.Contains(all, t) {
+			all = append(all, t)
 		}
 	}
-	add(d.Key)
-	add(d.Previous)
+	for _, k := range []*event.Key{d.Key, d.Previous} {
+		if k != nil {
+			add(k.Thumbprint)
+		}
+	}
 	for i := range d.Keys {
-		add(&d.Keys[i])
+		add(d.Keys[i].Thumbprint)
+	}
+	if a := d.approval; a != nil {
+		add(a.Thumbprint)
+		for i := range a.Keys {
+			add(&a.Keys[i])
+		}
 	}
 	return all
 }

@@ -80,7 +80,18 @@ type document struct {
 	Time    time.Time       `json:"time"`
 	Data    json.RawMessage `json:"data"` // as stored
 
-	data `json:"-"`
+	data     `json:"-"`
+	approval *approval // of an event about one, nil of others
+}
+
+// approval is of the details of an event about an approval: it stands in the stream of
+// the agent, and who asks for an endpoint or a key wants to see it.
+type approval struct {
+	ID         string   `json:"id"`
+	Endpoint   string   `json:"endpoint"`
+	Thumbprint *string  `json:"thumbprint"`
+	Kid        *string  `json:"kid"`
+	Keys       []string `json:"keys"`
 }
 
 type data struct {
@@ -106,6 +117,15 @@ func read(stored []byte) (*document, error) {
 	}
 	if d.ID == "" || d.Event.Type == "" || d.Event.Severity == 0 || d.Time.IsZero() {
 		return nil, fmt.Errorf("the stored event has no id, type, severity or time")
+	}
+	if d.object() == "approval" {
+		about := struct {
+			Details approval `json:"details"`
+		}{}
+		if err := json.Unmarshal(d.Data, &about); err != nil {
+			return nil, fmt.Errorf("the details of the stored event cannot be read: %w", err)
+		}
+		d.approval = &about.Details
 	}
 	return d, nil
 }
@@ -150,10 +170,13 @@ func (d *document) rule() event.Rule {
 
 // name is the endpoint, or the stream of the agent.
 func (d *document) name() string {
-	if d.Endpoint == nil {
-		return event.AgentStream
+	switch {
+	case d.Endpoint != nil:
+		return d.Endpoint.Name
+	case d.approval != nil && d.approval.Endpoint != "":
+		return d.approval.Endpoint
 	}
-	return d.Endpoint.Name
+	return event.AgentStream
 }
 
 // remote is the address that answered; ok is false when there is none. A zone is of

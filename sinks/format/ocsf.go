@@ -39,6 +39,9 @@ func (d *document) ocsf() object {
 		out["comment"] = d.Event.Message
 	case applicationLifecycle:
 		out["app"] = d.product()
+		if c := d.Event.Condition; c != nil {
+			out["status_id"], out["status"] = 99, string(c.State)
+		}
 	}
 	return out
 }
@@ -54,6 +57,8 @@ func (d *document) activity() (class, activity int, name string) {
 			return applicationLifecycle, 4, "Stop"
 		}
 		return applicationLifecycle, 99, string(d.Event.Type)
+	case d.Event.Type == event.DrillPassed:
+		return applicationLifecycle, 99, string(d.Event.Type)
 	case d.finding() && d.object() != "approval":
 		if d.closes() {
 			return detectionFinding, 3, "Close"
@@ -61,9 +66,9 @@ func (d *document) activity() (class, activity int, name string) {
 		return detectionFinding, 1, "Create"
 	}
 	switch d.Event.Type {
-	case event.KeyAdded, event.BaselineEstablished:
+	case event.KeyAdded, event.BaselineEstablished, event.ApprovalGranted:
 		return entityManagement, 1, "Create"
-	case event.KeyRemoved:
+	case event.KeyRemoved, event.ApprovalRevoked, event.ApprovalExpired:
 		return entityManagement, 4, "Delete"
 	}
 	return entityManagement, 3, "Update"
@@ -84,6 +89,9 @@ func (d *document) metadata() object {
 	}
 	if c := d.Event.ChangeSet; c != nil {
 		m["correlation_uid"] = c.ID
+	}
+	if c := d.Event.Condition; c != nil && d.object() == "agent" {
+		m["correlation_uid"] = c.ID // its class has no finding that ties the end to the beginning
 	}
 	labels := []string{"verdict:" + string(d.Event.Verdict)}
 	if d.Event.Drill {
@@ -158,9 +166,12 @@ func (d *document) evidence() object {
 	return e
 }
 
-// resource is what is concerned: the key, or the key set of the endpoint.
+// resource is what is concerned: the key, the key set of the endpoint, or the agent.
 func (d *document) resource() object {
 	r := object{"type": "JSON Web Key Set", "uid": d.name(), "name": d.name()}
+	if d.Endpoint == nil {
+		r = object{"type": "Watcher of JSON Web Key Sets", "uid": d.Observer.Name, "name": d.Observer.Name}
+	}
 	if d.Endpoint != nil {
 		r["criticality"] = d.Endpoint.Tier
 		if o := text(d.Endpoint.Owner); o != "" {
@@ -194,7 +205,11 @@ func labels(m map[string]string) []string {
 	return out
 }
 
+// entity is what was changed. Of an approval it is the approval: the key is as it was.
 func (d *document) entity() object {
+	if a := d.approval; a != nil {
+		return object{"type_id": 99, "type": "Approval of a change of keys", "uid": a.ID, "name": d.name(), "data": a}
+	}
 	r := d.resource()
 	e := object{"type_id": 99, "type": r["type"], "uid": r["uid"], "name": r["name"]}
 	if data, ok := r["data"]; ok {
@@ -221,6 +236,9 @@ func (d *document) observables() []object {
 	add(observableURL, "URL String", "evidences[].url.url_string", d.url())
 	if a, ok := d.remote(); ok {
 		add(observableIP, "IP Address", "evidences[].dst_endpoint.ip", a.Addr().String())
+	}
+	if d.approval != nil {
+		add(observableResource, "Resource UID", "entity.data.thumbprint", text(d.approval.Thumbprint))
 	}
 	if d.Key != nil {
 		add(observableResource, "Resource UID", "resources[].uid", text(d.Key.Thumbprint))

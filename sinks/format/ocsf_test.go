@@ -280,7 +280,7 @@ func TestOCSFStories(t *testing.T) {
 	events := goldens(t)
 	for name, want := range map[string]float64{
 		"key.mutated": 200401, "key.added": 200401, "key.private": 200401, "key.private.closed": 200403, "key.removed": 300404, "key.added.rolled_up": 300401,
-		"key.relabelled": 200401, "baseline.established": 300401, "approval.granted": 300403, "agent.started": 600203, "agent.stopped": 600204, "agent.degraded": 600299, "agent.heartbeat": 600299,
+		"key.relabelled": 200401, "baseline.established": 300401, "approval.granted": 300401, "approval.used": 300403, "approval.revoked": 300404, "drill.passed": 600299, "drill.failed": 200401, "agent.started": 600203, "agent.stopped": 600204, "agent.degraded": 600299, "agent.heartbeat": 600299,
 	} {
 		if got := decoded(t, format.OCSF, events[name])["type_uid"]; got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)
@@ -292,7 +292,40 @@ func TestOCSFStories(t *testing.T) {
 	if uid("key.private") != uid("key.private.closed") || uid("key.private") == uid("key.mutated") {
 		t.Error("an opening and its closing are not one finding")
 	}
+	correlation := func(name string) any {
+		return decoded(t, format.OCSF, events[name])["metadata"].(map[string]any)["correlation_uid"]
+	}
+	end := decoded(t, format.OCSF, events["agent.degraded.closed"])
+	if correlation("agent.degraded") != correlation("agent.degraded.closed") || end["status"] != "closed" {
+		t.Errorf("the end of a trouble of the agent is %v, and tied to %v", end["status"], correlation("agent.degraded.closed"))
+	}
+	failed := decoded(t, format.OCSF, events["drill.failed"])["resources"].([]any)[0].(map[string]any)
+	if failed["name"] != "soc-1" || failed["type"] != "Watcher of JSON Web Key Sets" {
+		t.Errorf("a drill that failed is about %v", failed)
+	}
 	if alert := decoded(t, format.OCSF, events["key.private.closed"])["is_alert"]; alert != false {
 		t.Error("a closing is an alert")
+	}
+}
+
+// TestApprovals holds that who asks for an endpoint or a key finds what was approved of
+// it, in every format: the event itself stands in the stream of the agent.
+func TestApprovals(t *testing.T) {
+	t.Parallel()
+	const thumbprint = "dAQmUP2Jal_HN2YNw-SnbfBc69iGSQztYNcd_3OE5Yo"
+	for _, name := range []string{"approval.granted", "approval.used", "approval.revoked", "approval.expired"} {
+		stored := goldens(t)[name]
+		ecs := decoded(t, format.ECS, stored)
+		if hash := ecs["related"].(map[string]any)["hash"].([]any); ecs["service"].(map[string]any)["name"] != "corp-idp" || !slices.Contains(hash, any(thumbprint)) {
+			t.Errorf("%s: ECS has %v, %v", name, ecs["service"], hash)
+		}
+		_, fields, err := parseCEF(string(as(t, format.CEF, stored)))
+		if err != nil || fields["cs2"] != thumbprint || fields["cs3"] != "corp-idp" || fields["cs1"] != "2026-11-a" {
+			t.Errorf("%s: CEF has %v, %v", name, fields, err)
+		}
+		entity := decoded(t, format.OCSF, stored)["entity"].(map[string]any)
+		if entity["uid"] != "ap-7q3mxk2f" || entity["name"] != "corp-idp" || entity["data"].(map[string]any)["thumbprint"] != thumbprint {
+			t.Errorf("%s: OCSF has %v", name, entity)
+		}
 	}
 }
