@@ -42,17 +42,27 @@ const (
 	servFail = dnsmessage.RCodeServerFailure
 )
 
+// bothPorts listens at one port over UDP and TCP. The one of TCP first: of them many
+// are taken, by connections.
+func bothPorts(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pc, err := net.ListenPacket("udp4", l.Addr().String()); err == nil {
+			return pc, l
+		}
+		_ = l.Close()
+	}
+	t.Fatal("no port is free over both")
+	return nil, nil
+}
+
 func (s *nameServer) start(t *testing.T) *net.Resolver {
 	t.Helper()
-	pc, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp4", pc.LocalAddr().String())
-	if err != nil {
-		_ = pc.Close()
-		t.Skipf("the TCP port of the same number is taken: %v", err)
-	}
+	pc, l := bothPorts(t)
 	s.addr, s.seen = pc.LocalAddr().String(), map[question]int{}
 	var wg sync.WaitGroup
 	t.Cleanup(func() { _ = pc.Close(); _ = l.Close(); wg.Wait() })

@@ -117,7 +117,7 @@ func (s *rawServer) accepts() int {
 func (s *rawServer) drained(t *testing.T) {
 	t.Helper()
 	late := false
-	timer := time.AfterFunc(10*time.Second, func() {
+	timer := time.AfterFunc(time.Minute, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		late = true

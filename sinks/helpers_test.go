@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"testing"
@@ -49,10 +50,14 @@ func samples(n, endpoints int) []state.Entry {
 	return s
 }
 
+// patience is how long a test waits for what comes at once, on a machine that others
+// use too.
+const patience = time.Minute
+
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {
@@ -96,15 +101,29 @@ type broker struct {
 func newBroker(t *testing.T, edit func(*server.Options)) *broker {
 	t.Helper()
 	b := &broker{t: t, opts: server.Options{
-		Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
+		Host: "127.0.0.1", Port: freePort(t), JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
 	}}
 	if edit != nil {
 		edit(&b.opts)
 	}
 	b.start()
-	b.opts.Port = b.s.Addr().(*net.TCPAddr).Port
 	t.Cleanup(b.stop)
 	return b
+}
+
+// freePort is a port for who goes away and comes back on it. The kernel gives it to
+// nobody who asks for any: an own connection of another test would have it meanwhile.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		port := 20_000 + rand.N(10_000)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			_ = l.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
 }
 
 func (b *broker) start() {
@@ -115,7 +134,7 @@ func (b *broker) start() {
 		b.t.Fatal(err)
 	}
 	go s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
+	if !s.ReadyForConnections(patience) {
 		b.t.Fatal("the embedded NATS server does not start")
 	}
 	b.s = s
@@ -169,7 +188,7 @@ func stream(t *testing.T, nc *nats.Conn, edit func(*jetstream.StreamConfig)) jet
 	if edit != nil {
 		edit(&c)
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		s, err := js.CreateOrUpdateStream(t.Context(), c)
 		if err == nil {
 			return s

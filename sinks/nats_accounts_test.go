@@ -29,7 +29,7 @@ func shipped(t *testing.T) *broker {
 	if !o.SyncAlways {
 		t.Error("the server acknowledges what its disk has not")
 	}
-	o.StoreDir, o.Port, o.NoLog, o.NoSigs = t.TempDir(), -1, true, true
+	o.StoreDir, o.Port, o.NoLog, o.NoSigs = t.TempDir(), freePort(t), true, true
 	return newBroker(t, func(to *server.Options) { *to = *o })
 }
 
@@ -49,7 +49,7 @@ func logged(t *testing.T, b *broker, user string) (*nats.Conn, chan error) {
 // call asks the API of JetStream as the admin.
 func call(t *testing.T, nc *nats.Conn, subject string, body []byte) {
 	t.Helper()
-	m, err := nc.Request(subject, body, 5*time.Second)
+	m, err := nc.Request(subject, body, patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestNATSAccounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	batch, err := consumer.Fetch(120, jetstream.FetchMaxWait(5*time.Second))
+	batch, err := consumer.Fetch(120, jetstream.FetchMaxWait(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestNATSAccounts(t *testing.T) {
 		}
 		select {
 		case <-test.refused:
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			t.Errorf("%s, and is not refused", test.who)
 		}
 	}
@@ -153,12 +153,12 @@ func TestNATSAccounts(t *testing.T) {
 		}
 		select {
 		case <-refused:
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			t.Errorf("%s reads from the subject", user)
 		}
 	}
 	// Nobody can empty it, not even who made it.
-	m, err := admin.Request("$JS.API.STREAM.PURGE.JWKSWATCH", nil, 5*time.Second)
+	m, err := admin.Request("$JS.API.STREAM.PURGE.JWKSWATCH", nil, patience)
 	if err != nil || !strings.Contains(string(m.Data), `"error"`) {
 		t.Errorf("purged: %s %v", m.Data, err)
 	}

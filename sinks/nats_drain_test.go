@@ -123,7 +123,7 @@ func inOrder(t *testing.T, s jetstream.Stream, ids []string) {
 	}
 	defer messages.Stop()
 	for i, want := range ids {
-		m, err := messages.Next(jetstream.NextMaxWait(10 * time.Second))
+		m, err := messages.Next(jetstream.NextMaxWait(patience))
 		if err != nil {
 			t.Fatalf("event %d: %v", i, err)
 		}

@@ -81,7 +81,7 @@ func TestNATSDisconnectEndsAttempt(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "the connection to NATS was lost") {
 			t.Errorf("%v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Error("waits for an answer on a connection that is gone")
 	}
 }

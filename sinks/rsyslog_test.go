@@ -42,13 +42,8 @@ func newRsyslog(t *testing.T, cert *tls.Certificate, authority *lab.Authority) *
 	if _, err := exec.LookPath("rsyslogd"); err != nil {
 		t.Skip("SKIPPED: no rsyslogd in PATH; install Debian's packages rsyslog and rsyslog-gnutls")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &rsyslog{t: t, dir: t.TempDir(), address: l.Addr().String()}
-	_ = l.Close()
-	_, port, _ := net.SplitHostPort(r.address)
+	port := freePort(t)
+	r := &rsyslog{t: t, dir: t.TempDir(), address: fmt.Sprint("127.0.0.1:", port)}
 	secure, files := "", ""
 	if cert != nil {
 		key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
@@ -63,7 +58,7 @@ func newRsyslog(t *testing.T, cert *tls.Certificate, authority *lab.Authority) *
 	}
 	r.put("rsyslog.conf", fmt.Appendf(nil, `global(workDirectory="%s" maxMessageSize="128k"%s)
 module(load="imtcp"%s)
-input(type="imtcp" address="127.0.0.1" port="%s")
+input(type="imtcp" address="127.0.0.1" port="%d")
 template(name="whole" type="string" string="%%rawmsg%%\n")
 *.* action(type="omfile" file="%s/received.log" template="whole")
 `, r.dir, files, secure, port, r.dir))

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -38,7 +39,7 @@ type receiver struct {
 
 func newReceiver(t *testing.T, secure *tls.Config) *receiver {
 	t.Helper()
-	r := &receiver{t: t, addr: "127.0.0.1:0", secure: secure}
+	r := &receiver{t: t, addr: fmt.Sprint("127.0.0.1:", freePort(t)), secure: secure}
 	r.start()
 	t.Cleanup(r.stop)
 	return r
@@ -50,7 +51,6 @@ func (r *receiver) start() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.addr = l.Addr().String()
 	if r.secure != nil {
 		l = tls.NewListener(l, r.secure)
 	}
@@ -275,7 +275,7 @@ func TestSyslogUDP(t *testing.T) {
 		t.Fatalf("%d sent, %v", n, err)
 	}
 	b := make([]byte, 70_000)
-	if err := l.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := l.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	got, _, err := l.ReadFrom(b)
@@ -316,7 +316,7 @@ func TestSyslogStalled(t *testing.T) {
 		if err == nil {
 			t.Error("nobody read, and it was sent")
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Error("Send goes on after its context has ended")
 	}
 }

@@ -2,6 +2,7 @@ package watcher_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -26,17 +27,13 @@ func TestSecretsOfAURLStayOut(t *testing.T) {
 	h := &watched{t: t, db: open(t, dir), dir: dir}
 	baselines := func(n int) {
 		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); len(h.events()) < n; time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%d events, want %d", len(h.events()), n)
-			}
-		}
+		until(t, fmt.Sprint(n, " events"), func() bool { return len(h.events()) >= n })
 	}
 	h.start(endpoint("idp", url+"/jwks?code=canary-4711", time.Second))
 	baselines(1)
 	h.stop()
 	h.start(endpoint("idp", url+"/jwks?code=canary-4711", time.Second)) // the same: no other baseline
-	time.Sleep(1500 * time.Millisecond)
+	until(t, "two polls", func() bool { return h.w.Stats().Polls >= 2 })
 	h.stop()
 	if n := len(h.events()); n != 1 {
 		t.Errorf("%d events for one and the same URL", n)

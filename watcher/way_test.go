@@ -204,12 +204,27 @@ type names struct {
 	asked  int
 }
 
+// bothPorts listens at one port over UDP and TCP. The one of TCP first: of them many
+// are taken, by connections.
+func bothPorts(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pc, err := net.ListenPacket("udp4", l.Addr().String()); err == nil {
+			return pc, l
+		}
+		_ = l.Close()
+	}
+	t.Fatal("no port is free over both")
+	return nil, nil
+}
+
 func serveNames(t *testing.T, tops ...string) *names {
 	t.Helper()
-	pc, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	pc, l := bothPorts(t)
 	n := &names{addr: pc.LocalAddr().String(), known: map[string]bool{}, tops: map[string]bool{}}
 	for _, top := range tops {
 		n.tops[top+"."] = true
@@ -231,10 +246,6 @@ func serveNames(t *testing.T, tops ...string) *names {
 			}
 		}
 	})
-	l, err := net.Listen("tcp4", n.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
 	wg.Go(func() { n.overTCP(l) })
 	t.Cleanup(func() { pc.Close(); l.Close(); wg.Wait() })
 	// The resolver's own state, of the whole process, must not be made within a

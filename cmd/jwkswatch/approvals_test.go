@@ -48,7 +48,7 @@ observer: { name: soc-1, heartbeat: off }
 	defer d.stop(t)
 	has := func(want string) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 			var all []string
 			for _, e := range d.printed(t) {
 				f := &e.Data.Event

@@ -57,7 +57,7 @@ observer: { name: soc-1, heartbeat: off }
 	d := startDaemon(t, config)
 	has := func(want string) (id string) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 			var all []string
 			for _, e := range d.printed(t) {
 				line := fmt.Sprint(e.Data.Event.Severity, " ", e.Data.Event.Type, " ", e.Data.Event.Verdict)

@@ -51,7 +51,7 @@ func TestBlocklistOfTheOperator(t *testing.T) {
 	d := startDaemon(t, config)
 	told := func(want string) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 			var all strings.Builder
 			for _, e := range d.printed(t) {
 				all.WriteString(fmt.Sprint(e.Data.Event.Severity, " ", e.Data.Event.Type, " ", e.Data.Event.Message, "\n"))

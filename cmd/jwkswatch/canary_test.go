@@ -190,7 +190,7 @@ observer: { name: soc-1, heartbeat: 1s }
 	base := "http://" + d.webAddr(t)
 	says := func(what string) {
 		t.Helper()
-		for deadline := time.Now().Add(30 * time.Second); !strings.Contains(d.out.String()+d.errs.String(), what); time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); !strings.Contains(d.out.String()+d.errs.String(), what); time.Sleep(50 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("not said: %s\n%s\n%s", what, d.out, d.errs)
 			}
@@ -199,7 +199,7 @@ observer: { name: soc-1, heartbeat: 1s }
 	says(`"type":"jwkswatch.baseline.established.v1"`)
 	polls := issuer.Count()
 	issuer.Answer(beyond(c.add("text beyond an answer", "canary-beyond-the-answer-61")))
-	for deadline := time.Now().Add(30 * time.Second); issuer.Count() < polls+6; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); issuer.Count() < polls+6; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the issuer is not asked any more")
 		}
@@ -363,7 +363,7 @@ func lockedNATS(t *testing.T, password string) (url string) {
 	}
 	s.Start()
 	t.Cleanup(s.Shutdown)
-	if !s.ReadyForConnections(10 * time.Second) {
+	if !s.ReadyForConnections(patience) {
 		t.Fatal("nats-server is not ready")
 	}
 	return s.ClientURL()

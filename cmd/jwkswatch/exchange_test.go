@@ -76,7 +76,7 @@ observer: { name: soc-1 }
 
 	write(t, dir, "jwkswatch.yaml", strings.Replace(text, ", expect: { keys: 1..3 }", "", 1))
 	d = startDaemon(t, file)
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		var told strings.Builder
 		for _, e := range d.printed(t) {
 			if e.Data.Event.Type == event.AgentConfigChanged {

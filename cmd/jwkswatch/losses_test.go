@@ -42,7 +42,7 @@ observer: { name: soc-1, heartbeat: 1s }
 	}
 	until := func(what string, found func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); !found(); time.Sleep(100 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); !found(); time.Sleep(100 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("never: %s\n%s", what, d.errs)
 			}

@@ -5,11 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -40,7 +38,7 @@ type mortal struct {
 	broker
 	t    *testing.T
 	dir  string
-	port int
+	port string
 	cmd  *exec.Cmd
 
 	read     uint64 // the stream, up to here
@@ -51,15 +49,8 @@ type mortal struct {
 
 func startMortal(t *testing.T) *mortal {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &mortal{t: t, dir: t.TempDir(), octets: map[string][]byte{}, port: l.Addr().(*net.TCPAddr).Port}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	m.url = fmt.Sprintf("nats://127.0.0.1:%d", m.port)
+	m := &mortal{t: t, dir: t.TempDir(), octets: map[string][]byte{}, port: freePort(t)}
+	m.url = "nats://127.0.0.1:" + m.port
 	m.start()
 	t.Cleanup(m.kill)
 	nc, err := nats.Connect(m.url, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
@@ -89,7 +80,7 @@ func (m *mortal) start() {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	m.cmd = exec.Command(path, "-a", "127.0.0.1", "-p", strconv.Itoa(m.port), "-js", "-sd", m.dir)
+	m.cmd = exec.Command(path, "-a", "127.0.0.1", "-p", m.port, "-js", "-sd", m.dir)
 	m.cmd.Stdout, m.cmd.Stderr = io.Discard, io.Discard
 	if err := m.cmd.Start(); err != nil {
 		m.t.Fatal(err)
@@ -104,7 +95,7 @@ func (m *mortal) kill() {
 // follow reads what the stream holds since the last time, without repetitions,
 // which a server that was killed may hold.
 func (m *mortal) follow() error {
-	ctx, cancel := context.WithTimeout(m.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(m.t.Context(), patience)
 	defer cancel()
 	s, err := m.js.Stream(ctx, "JWKSWATCH")
 	if err != nil {

@@ -59,7 +59,7 @@ func natsMain() {
 		os.Exit(1)
 	}
 	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
+	if !s.ReadyForConnections(patience) {
 		os.Exit(1)
 	}
 	fmt.Println(s.ClientURL())
@@ -133,7 +133,7 @@ func ofAgent(list []*event.Event) []*event.Event {
 // headers, and no id twice.
 func (b *broker) all(t *testing.T) []*event.Event {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	s, err := b.js.Stream(ctx, "JWKSWATCH")
 	if err != nil {
@@ -248,7 +248,7 @@ func (d *process) stop(t *testing.T) int {
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(20*time.Second, func() { _ = d.cmd.Process.Kill() })
+	timer := time.AfterFunc(patience, func() { _ = d.cmd.Process.Kill() })
 	defer timer.Stop()
 	err := d.cmd.Wait()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
@@ -313,7 +313,7 @@ func short(list []*event.Event) []string {
 // until waits for something that the daemon does.
 func (d *process) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("timed out: %s\n%s", what, d.errs)
 		}

@@ -69,7 +69,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	await := func(what string, has func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(30 * time.Second); !has(); time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); !has(); time.Sleep(50 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%s: not within 30 s; told %v\n%s", what, seen(), d.errs)
 			}

@@ -52,7 +52,7 @@ observer: { name: soc-1, heartbeat: off }
 	d := startDaemon(t, config)
 	await := func(what string, is func(e *event.Event) bool) *event.Event {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 			all := d.printed(t)
 			if i := slices.IndexFunc(all, is); i >= 0 {
 				return all[i]

@@ -38,7 +38,7 @@ func TestBacktestOfStoredSets(t *testing.T) {
 	d := startDaemon(t, config)
 	has := func(want string) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 			var all []string
 			for _, e := range d.printed(t) {
 				all = append(all, string(e.Data.Event.Type))

@@ -101,7 +101,7 @@ func TestRunWithoutNATS(t *testing.T) {
 	defer stop()
 	dir := t.TempDir()
 	d := startDaemon(t, write(t, dir, "jwkswatch.yaml", config(dir, url, "nats://127.0.0.1:1")))
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for len(d.logged(t)) == 0 {
 		if time.Now().After(deadline) {
 			t.Fatalf("no baseline while NATS is away\n%s", d.errs)
@@ -113,7 +113,7 @@ func TestRunWithoutNATS(t *testing.T) {
 	}
 	b := startNATS(t)
 	d = startDaemon(t, write(t, dir, "jwkswatch.yaml", config(dir, url, b.url)))
-	for deadline = time.Now().Add(20 * time.Second); len(b.published(t)) == 0; time.Sleep(50 * time.Millisecond) {
+	for deadline = time.Now().Add(patience); len(b.published(t)) == 0; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the baseline never reached NATS\n%s", d.errs)
 		}

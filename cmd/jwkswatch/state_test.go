@@ -44,7 +44,7 @@ sinks:
 func watched(t *testing.T, dir, url string, want ...string) *process {
 	t.Helper()
 	d := startDaemon(t, write(t, dir, "jwkswatch.yaml", stateConfig(dir, url)))
-	deadline := time.Now().Add(40 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		var told []string
 		for _, e := range d.printed(t) {
@@ -216,7 +216,7 @@ func (l lived) testRestore(t *testing.T) {
 		return 0, string(out)
 	}
 	d := startDaemon(t, write(t, dir, "jwkswatch.yaml", stateConfig(dir, l.url)))
-	for deadline := time.Now().Add(30 * time.Second); len(d.printed(t)) == 0; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); len(d.printed(t)) == 0; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal(d.errs)
 		}
@@ -304,7 +304,7 @@ func (l lived) testBackup(t *testing.T) {
 		"state.db.backup-20261031T030000Z": l.old, "state.db.backup-x": l.old, "state.db.backup-20261103T030000Z.part-1": nil,
 	})
 	d := startDaemon(t, write(t, dir, "jwkswatch.yaml", stateConfig(dir, l.url)))
-	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(d.errs.String(), "backup of the state kept"); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !strings.Contains(d.errs.String(), "backup of the state kept"); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal(d.errs)
 		}

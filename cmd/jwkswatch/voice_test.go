@@ -26,7 +26,7 @@ func TestTheAgentSpeaks(t *testing.T) {
 	file := write(t, dir, "jwkswatch.yaml", config(dir, url, b.url))
 	said := func(n int) []string {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 			if got := short(ofAgent(b.all(t))); len(got) >= n || time.Now().After(deadline) {
 				return got
 			}

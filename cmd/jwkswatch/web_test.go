@@ -16,7 +16,7 @@ import (
 // webAddr is where the daemon says that it serves.
 func (d *process) webAddr(t *testing.T) string {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		for line := range strings.Lines(d.errs.String()) {
 			var l struct{ Addr string }
 			if json.Unmarshal([]byte(line), &l) == nil && l.Addr != "" {
@@ -66,7 +66,7 @@ web: { listen: "127.0.0.1:0" }
 `))
 	base := "http://" + d.webAddr(t)
 	var text string
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		_, text = fetched(t, base+"/metrics")
 		if strings.Contains(text, "jwkswatch_endpoint_keys{endpoint=\"corp-idp\"} 1\n") &&
 			strings.Contains(text, `jwkswatch_events_total{severity="informational",type="baseline.established"} 1`) &&
