@@ -16,7 +16,7 @@ func (v *Voice) StateLost(ctx context.Context, at time.Time, l bolt.Loss) error 
 		if m.Loss == l.ID {
 			return nil, false
 		}
-		m.Loss = l.ID
+		m.Loss, v.lost = l.ID, &l
 		return []word{lossWord(l)}, true
 	})
 }

@@ -78,3 +78,30 @@ func TestStateLost(t *testing.T) {
 		}
 	})
 }
+
+// TestStartAfterALoss holds that a start after a loss says since when nobody watched,
+// and does not say how the run before ended: the copy that goes on was made in the
+// middle of some run.
+func TestStartAfterALoss(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *scene) {
+		s.start()
+		s.pass(time.Minute)
+		s.crash()
+		found := time.Now()
+		s.pass(2 * time.Hour)
+		s.open()
+		known := bolt.Point{Epoch: strings.Repeat("4f", 16), Position: 9, At: found.Add(time.Hour)}
+		l := bolt.Loss{ID: "1", Reason: bolt.ReasonCommand, Known: known, Found: bolt.Point{Epoch: known.Epoch, At: found}, Backup: "b"}
+		if err := s.voice.StateLost(t.Context(), time.Now(), l); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.voice.Start(t.Context(), time.Now(), s.facts()); err != nil {
+			t.Fatal(err)
+		}
+		s.expect("informational started", "high state_restored command", "informational started")
+		if _, d := last[event.AgentStartedDetails](s); d.Clean != nil || d.NewState || !d.LastAlive.Equal(known.At) || *d.BlindS != 3600 {
+			t.Errorf("%+v", d)
+		}
+		s.oversee()
+	})
+}

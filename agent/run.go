@@ -37,6 +37,11 @@ func (v *Voice) Start(ctx context.Context, at time.Time, f StartFacts) error {
 		return fmt.Errorf("reading the record of the agent: %w", err)
 	}
 	alive := rec.At
+	if l := v.lost; l != nil { // the newest word is that of the loss
+		if alive = l.Known.At; alive.Before(l.Found.At) {
+			alive = l.Found.At
+		}
+	}
 	seen := map[string]time.Time{}
 	for _, e := range f.Endpoints {
 		t, err := v.Store.LastSeen(ctx, e.Name)
@@ -57,10 +62,14 @@ func (v *Voice) Start(ctx context.Context, at time.Time, f StartFacts) error {
 	now := f.coverage()
 	return v.record(ctx, at, now.encode(), func(m *memory) ([]word, bool) {
 		var words []word
-		if m.Run != nil && !m.Run.Ended {
-			words = append(words, unclean(m.Run, alive, at))
+		last := m.Run
+		if v.lost != nil {
+			last = nil // how the run before ended stood in what was lost
 		}
-		words = append(words, started(f, m.Run, alive, at))
+		if last != nil && !last.Ended {
+			words = append(words, unclean(last, alive, at))
+		}
+		words = append(words, started(f, last, alive, at))
 		if w, ok := missed(m, f, seen, at); ok {
 			words = append(words, w)
 		}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/state"
+	"github.com/jwkswatch/jwkswatch/state/bolt"
 	"github.com/jwkswatch/jwkswatch/watcher"
 )
 
@@ -35,6 +36,7 @@ type Voice struct {
 	mu     sync.Mutex
 	mem    *memory // as of the last commit; nil: to be read
 	counts map[watcher.EventCount]uint64
+	lost   *bolt.Loss // that this process told of
 }
 
 // word is one event to be said.

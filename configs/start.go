@@ -17,7 +17,8 @@ func Init() []byte {
 # it, at each line above it with less indentation as well. What it shows is the
 # default, or an example where there is none. Unknown and repeated keys are errors.
 # ${env:NAME}, ${env:NAME:-default} and ${file:PATH} expand inside values. Relative
-# paths are relative to this file.
+# paths are relative to this file. Of sinks the keys of type nats are shown; those of
+# file, syslog and webhook stand in configs/README.md and configs/examples/full.yaml.
 `)
 	for _, f := range startOrder(new(Config).fields(nil)) {
 		b.WriteString("\n")

@@ -185,9 +185,9 @@ func (s *File) open() error {
 	}
 	if err != nil {
 		if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%w: opening %w", ErrMisconfigured, err)
+			return fmt.Errorf("%w: %w; the folder must be there, and writable", ErrMisconfigured, err)
 		}
-		return fmt.Errorf("opening %w", err)
+		return err
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {

@@ -36,6 +36,9 @@ func (p place) path() (string, error) {
 	if errors, ok := errors.AsType[configs.Errors](err); ok {
 		return "", &ended{exitConfig, errors}
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; name one with -c FILE, or the state with --state FILE", err)
+	}
 	if err != nil {
 		return "", &ended{exitBlind, err}
 	}

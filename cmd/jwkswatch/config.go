@@ -164,7 +164,7 @@ func newConfigInit() *cobra.Command {
 	return &cobra.Command{
 		Use:     "init",
 		Short:   "Print a commented start file",
-		Long:    "Print a configuration to begin with: one endpoint, and every key with what it does.",
+		Long:    "Print a configuration to begin with: one endpoint, and the other keys with what\nthey do. Of sinks it shows those of type nats; configs/README.md has them all.",
 		Example: "  jwkswatch config init > jwkswatch.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -46,6 +47,9 @@ type exchange struct {
 }
 
 func newExchange(d *daemon, path string, c *configs.Config) *exchange {
+	if whole, err := filepath.Abs(path); err == nil {
+		path = whole // who asks for a reload is told it, and may be in another folder
+	}
 	return &exchange{
 		d: d, path: path, work: make(chan func(context.Context)), tried: c.Fingerprint,
 		config: c, counts: web.Config{Loaded: time.Now()},

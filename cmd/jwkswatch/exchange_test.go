@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jwkswatch/jwkswatch/configs"
+
 	"github.com/jwkswatch/jwkswatch/event"
 	"github.com/jwkswatch/jwkswatch/lab"
 )
@@ -99,5 +101,15 @@ func TestWithoutAFile(t *testing.T) {
 	d := &process{}
 	if got := d.ask(t, exitConfig, "run", "-c", filepath.Join(t.TempDir(), "none.yaml")); !strings.Contains(got, "jwkswatch config init prints a first one") {
 		t.Errorf("no file: %s", got)
+	}
+}
+
+// TestTheFileIsNamedWhole holds that a daemon which was given a relative path tells
+// where its configuration lies, so that who asks sees that it is the one he means.
+func TestTheFileIsNamedWhole(t *testing.T) {
+	t.Parallel()
+	want, err := filepath.Abs("x.yaml")
+	if got := newExchange(nil, "x.yaml", &configs.Config{}).path; err != nil || got != want {
+		t.Errorf("%s, want %s (%v)", got, want, err)
 	}
 }

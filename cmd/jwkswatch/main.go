@@ -45,13 +45,13 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errs)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
 	ended, ok := errors.AsType[*ended](err)
 	if !ok { // cobra's own errors are about the words of the call
-		fmt.Fprintf(errs, "jwkswatch: %v\nhelp: jwkswatch --help\n", err)
+		fmt.Fprintf(errs, "jwkswatch: %v\nhelp: %s --help\n", err, cmd.CommandPath())
 		return exitUsage
 	}
 	if ended.err != nil {
@@ -88,7 +88,8 @@ func newRoot() *cobra.Command {
 		Use:   "jwkswatch",
 		Short: "Watch the keys that tokens are trusted by",
 		Long: `jwkswatch polls JSON Web Key Sets (RFC 7517), keeps their history, judges every
-change and publishes security events to NATS JetStream and to logs.
+change and publishes security events to NATS JetStream, files, syslog, webhooks
+and logs.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 findings or changes found,
 4 could not look, 78 bad configuration.`,

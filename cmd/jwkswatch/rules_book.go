@@ -163,7 +163,7 @@ such as key.age. The runbook of a type: jwkswatch explain TYPE.
 		if f, ok := custom.FieldOf(args[0], event.Types()); ok {
 			return failed(explainField(w, &f))
 		}
-		return fmt.Errorf("no rule and no field is named %s: jwkswatch rules list has the rules, docs/rules.md the fields", event.Text(args[0]))
+		return fmt.Errorf("no rule and no field is named %s: jwkswatch rules list has the rules (your own with -c FILE), docs/rules.md the fields", event.Text(args[0]))
 	}
 	return cmd
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	stdlog "log"
 	"net/http"
 	"os"
@@ -75,6 +76,9 @@ func run(ctx context.Context, path string, c *configs.Config, out, errs io.Write
 		// It did what it was told: a supervisor must not take that for a failure.
 		log.Info().Err(err).Msg("stopped before it began")
 		return nil
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w; set state.path to a file in a folder that this user may write", err)
 	}
 	if err != nil {
 		return err

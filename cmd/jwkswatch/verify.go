@@ -53,6 +53,11 @@ Exits 3 when something is wrong, 4 when a file cannot be read or holds no event.
 		if *show {
 			return showKey(cmd.OutOrStdout(), p)
 		}
+		for _, k := range *keys {
+			if !configs.IsThumbprint(k) {
+				return fmt.Errorf("--key %s is no thumbprint (43 characters of base64url): jwkswatch verify --show-key prints it", event.Text(k))
+			}
+		}
 		v := &evidence.Verifier{Keys: *keys, Filtered: *filtered, Thinned: len(args) == 0}
 		var values *bolt.Report
 		var err error

@@ -82,8 +82,8 @@ func TestVerifyWhatADaemonWrote(t *testing.T) {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
-	d.ask(t, exitFindings, "verify", "--key", "another", events)
-	d.ask(t, exitOK, "verify", "--key", "another", "--key", pin, events)
+	d.ask(t, exitFindings, "verify", "--key", "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", events)
+	d.ask(t, exitOK, "verify", "--key", "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", "--key", pin, events)
 	d.ask(t, exitBlind, "verify", filepath.Join(filepath.Dir(events), "none.jsonl"))
 	d.ask(t, exitBlind, "verify", write(t, t.TempDir(), "empty", ""))
 	d.ask(t, exitBlind, "verify", write(t, t.TempDir(), "cef", "CEF:0|jwkswatch|jwkswatch|1\n"))
