@@ -18,6 +18,7 @@ import (
 type Posture struct {
 	Endpoints map[string]Stance `json:"endpoints"` // by name
 	Sinks     map[string]string `json:"sinks"`     // type by name
+	Outlets   map[string]Outlet `json:"outlets,omitempty"`
 	Retain    time.Duration     `json:"retain"`
 	Backup    time.Duration     `json:"backup,omitzero"`
 	Heartbeat time.Duration     `json:"heartbeat,omitzero"`
@@ -60,7 +61,7 @@ type Stance struct {
 // Posture is that of the configuration.
 func (c *Config) Posture() *Posture {
 	p := &Posture{
-		Endpoints: map[string]Stance{}, Sinks: map[string]string{}, Retain: c.State.Retain, Backup: c.State.Backup.Every,
+		Endpoints: map[string]Stance{}, Sinks: map[string]string{}, Outlets: map[string]Outlet{}, Retain: c.State.Retain, Backup: c.State.Backup.Every,
 		Heartbeat: c.Observer.Heartbeat, Drill: c.Drill.Every, Compromised: c.Compromised.Thumbprints,
 		Lists: map[string]int{}, Windows: map[string]string{},
 	}
@@ -68,7 +69,7 @@ func (c *Config) Posture() *Posture {
 		p.Endpoints[c.Endpoints[i].Name] = c.Endpoints[i].stance()
 	}
 	for _, s := range c.Sinks {
-		p.Sinks[s.Name] = s.Type
+		p.Sinks[s.Name], p.Outlets[s.Name] = s.Type, s.outlet()
 	}
 	for i, l := range c.Compromised.Lists {
 		p.Lists[c.Compromised.Blocklists[i]] = l.Len()
@@ -123,7 +124,7 @@ func (p *Posture) Since(before []byte) (Delta, error) {
 		return out
 	}
 	d.EndpointsAdded, d.EndpointsRemoved, d.EndpointsChanged = compared(sum(was.Endpoints), sum(p.Endpoints))
-	d.SinksAdded, d.SinksRemoved, d.SinksChanged = compared(was.Sinks, p.Sinks)
+	d.SinksAdded, d.SinksRemoved, d.SinksChanged = compared(was.outlets(p), p.outlets(&was))
 	d.Settings = which(map[string]bool{
 		"state.retain":       was.Retain != p.Retain,
 		"state.backup":       was.Backup != p.Backup,
@@ -161,11 +162,7 @@ func (d *Delta) shrunk(was, is *Posture) {
 			}
 		}
 	}
-	for name := range was.Sinks {
-		if _, there := is.Sinks[name]; !there {
-			d.shrinks("sink %s is removed", name)
-		}
-	}
+	d.muted(was, is)
 	for path, n := range was.Lists {
 		switch now, there := is.Lists[path]; {
 		case !there:

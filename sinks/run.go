@@ -157,6 +157,9 @@ func (r *run) deliver(batch []state.Entry) {
 			return
 		case r.work.Err() == nil:
 			r.fail(err)
+			if errors.Is(err, ErrMisconfigured) {
+				return // what came meanwhile may show a sink whether one event is at fault
+			}
 			if at := r.at; r.stop.Err() == nil {
 				if r.attend(); r.at != at {
 					return

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +36,11 @@ type Webhook struct {
 
 	client    *http.Client
 	notBefore time.Time // the receiver asked for a pause
+
+	took    bool      // its last answer took an event
+	vouched time.Time // when it took another event than the one that it refused
+	refused string    // id of the event that it refused last
+	times   int       // in a row
 }
 
 // Bounds of a webhook.
@@ -44,6 +50,11 @@ const (
 	maxReply      = 4 << 10         // octets of an answer that are read, so that the connection lives on
 	minSecret     = 24              // octets
 	maxSecret     = 64
+
+	// How often a receiver that takes others must refuse an event by an answer that may
+	// mean anything, and for how long its taking another counts.
+	maxRefusals = 5
+	vouchedFor  = time.Minute
 )
 
 // Name implements Sink.
@@ -67,11 +78,51 @@ func (w *Webhook) Send(ctx context.Context, batch []state.Entry) (int, error) {
 		if err := w.wait(ctx); err != nil {
 			return i, err
 		}
-		if err := w.post(ctx, secrets, &batch[i]); err != nil {
+		err := w.post(ctx, secrets, &batch[i])
+		if r, ok := errors.AsType[*refusal](err); ok {
+			err = w.about(ctx, secrets, batch[i:], r)
+		}
+		w.took = err == nil
+		if err != nil {
 			return i, err
 		}
 	}
 	return len(batch), nil
+}
+
+// refusal is an answer that may be about the event, or about all.
+type refusal struct{ code int }
+
+func (r *refusal) Error() string {
+	return fmt.Sprintf("the receiver refuses the event (HTTP %d)", r.code)
+}
+
+// about tells whether a refusal is about the first event of the rest: a text of an issuer
+// that a filter before the receiver takes for an attack must not hold all events behind it,
+// and a receiver that refuses everything, for its secret or its clock is wrong, must not
+// have everything parked. Who knows is the receiver: it is asked with an event of another
+// endpoint, as a heartbeat is, which is posted again in its turn.
+func (w *Webhook) about(ctx context.Context, secrets [][]byte, rest []state.Entry, r *refusal) error {
+	e := &rest[0]
+	if w.refused != e.ID {
+		w.refused, w.times = e.ID, 0
+	}
+	w.times++
+	plain := r.code == http.StatusBadRequest || r.code == http.StatusUnprocessableEntity
+	if r.code == http.StatusRequestEntityTooLarge || plain && w.took {
+		return fmt.Errorf("%w: %w", ErrRejected, r)
+	}
+	if time.Since(w.vouched) >= vouchedFor {
+		other := slices.IndexFunc(rest, func(o state.Entry) bool { return o.Endpoint != e.Endpoint })
+		if other < 0 || w.post(ctx, secrets, &rest[other]) != nil {
+			return fmt.Errorf("%w: the receiver answers HTTP %d", ErrMisconfigured, r.code)
+		}
+		w.vouched = time.Now()
+	}
+	if plain || w.times >= maxRefusals {
+		return fmt.Errorf("%w: %w, and takes others", ErrRejected, r)
+	}
+	return fmt.Errorf("%w, and takes others", r)
 }
 
 // wait keeps the pause that the receiver asked for.
@@ -134,13 +185,13 @@ func (w *Webhook) judge(r *http.Response) error {
 		return nil
 	case code >= 300 && code < 400:
 		return fmt.Errorf("%w: the receiver redirects (HTTP %d), and redirects are not followed", ErrMisconfigured, code)
-	case code == http.StatusBadRequest, code == http.StatusRequestEntityTooLarge, code == http.StatusUnprocessableEntity:
-		return fmt.Errorf("%w: the receiver refuses the event (HTTP %d)", ErrRejected, code)
 	case code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code == http.StatusTooEarly, code >= 500:
 		w.pause(r.Header.Get("Retry-After"))
 		return fmt.Errorf("the receiver cannot take the event now (HTTP %d)", code)
 	case code == http.StatusGone:
 		return fmt.Errorf("%w: the receiver is gone for good (HTTP 410): take the sink out, or correct its URL", ErrMisconfigured)
+	case code >= 400:
+		return &refusal{code}
 	default:
 		return fmt.Errorf("%w: the receiver answers HTTP %d", ErrMisconfigured, code)
 	}

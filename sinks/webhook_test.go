@@ -134,8 +134,8 @@ func TestWebhookRotatesSecrets(t *testing.T) {
 func TestWebhookAnswers(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[int]error{
-		200: nil, 201: nil, 204: nil, 301: ErrMisconfigured, 302: ErrMisconfigured, 400: ErrRejected, 401: ErrMisconfigured, 403: ErrMisconfigured,
-		404: ErrMisconfigured, 410: ErrMisconfigured, 413: ErrRejected, 422: ErrRejected, 429: errTemporary, 500: errTemporary, 503: errTemporary,
+		200: nil, 201: nil, 204: nil, 301: ErrMisconfigured, 302: ErrMisconfigured, 400: ErrMisconfigured, 401: ErrMisconfigured, 403: ErrMisconfigured,
+		404: ErrMisconfigured, 410: ErrMisconfigured, 413: ErrRejected, 422: ErrMisconfigured, 429: errTemporary, 500: errTemporary, 503: errTemporary,
 	} {
 		_, w := newHook(t, firstSecret, func(_ int, w http.ResponseWriter) {
 			w.Header().Set("Location", "http://127.0.0.1:1/")
