@@ -96,9 +96,9 @@ func (n *NATS) Missing(ctx context.Context) (*Loss, error) {
 		return nil, err
 	}
 	n.lostTo = max(n.lostTo, newest)
-	for id := range loss.Has {
-		n.ahead[id] = struct{}{}
-	}
+	// What was known to be there before the loss may be gone with it.
+	clear(n.ahead)
+	maps.Copy(n.ahead, loss.Has)
 	return loss, nil
 }
 

@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -354,4 +355,59 @@ func TestNATSLossUntold(t *testing.T) {
 	l.mu.Unlock()
 	j.add(sample(22, "ep"))
 	eventually(t, "it is told, and the cursor stored", func() bool { return l.count() == 20 && j.cursor("nats") == j.at(22) })
+}
+
+// A stream that is purged again while what it lost is sent again gets all of it: what
+// it had after the first loss is not taken to be there after the second.
+func TestNATSLostAgain(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t, nil)
+	s := stream(t, b.client(), nil)
+	all := newJournal(samples(6, 6)...).entries
+	c := asking(b)
+	c.ReconcileEvery = time.Hour // asked by hand
+	n := openNATS(t, c, (&ops{}).logger())
+	n.Recall(nil, "", "", func() {})
+	send := func(batch []state.Entry) {
+		t.Helper()
+		eventually(t, fmt.Sprintf("%d events are sent", len(batch)), func() bool {
+			sent, err := n.Send(t.Context(), batch)
+			if errors.Is(err, ErrUnsure) {
+				t.Fatal(err)
+			}
+			batch = batch[sent:]
+			return len(batch) == 0
+		})
+	}
+	lost := func() *Loss {
+		t.Helper()
+		n.due.Store(true)
+		loss, err := n.Missing(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return loss
+	}
+	purge := func() {
+		t.Helper()
+		if err := s.Purge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(all[:5])
+	if loss := lost(); loss != nil {
+		t.Fatalf("lost %+v", loss)
+	}
+	purge()
+	send(all[5:])
+	if loss := lost(); loss == nil || loss.After != "" || len(loss.Has) != 1 {
+		t.Fatalf("lost %+v", loss)
+	}
+	send(all[:3])
+	purge()
+	if loss := lost(); loss == nil || loss.After != "" || len(loss.Has) != 0 {
+		t.Fatalf("lost again %+v", loss)
+	}
+	send(all)
+	holds(t, b, all)
 }
