@@ -21,7 +21,7 @@ var layers = map[string]int{
 	"jwks": 0, "event": 0, "state": 0, "lab": 0, "docs/events": 0,
 	"diff": 1, "history": 1, "keyhealth": 1, "state/bolt": 1, "state/statetest": 1, "rules/custom": 1, "evidence": 1,
 	"fetch": 2, "rules": 2,
-	"sinks/format": 1, "watcher": 3, "sinks": 3, "query": 3, "replay": 3, "approvals": 3,
+	"sinks/format": 1, "watcher": 3, "sinks": 3, "query": 3, "replay": 3,
 	"configs": 4, "agent": 4, "control": 4, "web": 4, "token": 4,
 	"cmd/jwkswatch": 5,
 }

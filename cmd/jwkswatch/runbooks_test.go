@@ -114,7 +114,9 @@ func TestTypesTable(t *testing.T) {
 			case "agent":
 				row("the agent's own", "see its page", "go test ./agent")
 			case "approval":
-				row("the agent's own", "see its page", "go test ./approvals")
+				row("the agent's own", "see its page", "go test ./agent -run Approv")
+			case "drill":
+				row("the agent's own", "see its page", "go test ./agent -run Drill")
 			default:
 				row("-", "-", "-")
 			}
@@ -129,5 +131,29 @@ func TestTypesTable(t *testing.T) {
 	have, err := os.ReadFile(path)
 	if err != nil || string(have) != b.String() {
 		t.Errorf("docs/events/README.md is not what the book says (%v): write it with -update", err)
+	}
+}
+
+// TestTypesOfReadmes holds what the readme of events says of severities to the book, and
+// the number of types in that of the repository.
+func TestTypesOfReadmes(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "event", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]event.Severity{}
+	for _, r := range rules.Book() {
+		want[string(r.Type)] = max(want[string(r.Type)], r.Severity)
+	}
+	rows := regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\| [^|]+ \\| ([a-z]+) \\|").FindAllStringSubmatch(string(page), -1)
+	for _, row := range rows {
+		if s, ok := want[row[1]]; ok && s.String() != row[2] {
+			t.Errorf("event/README.md: %s is %s, the book says %s", row[1], row[2], s)
+		}
+	}
+	first, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if want := fmt.Sprintf("\nAll %d types ", len(event.Types())); err != nil || len(rows) < len(want) || !strings.Contains(string(first), want) {
+		t.Errorf("README.md does not say %q (%v)", want, err)
 	}
 }
