@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/sinks"
+	"github.com/jwkswatch/jwkswatch/state"
 )
 
 // TestOpenTelemetry runs the shipped configuration: each line of the file sink is one
@@ -65,16 +66,23 @@ func TestOpenTelemetry(t *testing.T) {
 		checkRecord(t, records[0], decoded(t, e.JSON))
 	}
 
-	// While it is not killed, each comes once.
+	// While it is not killed, each comes once, though it is ended and started again.
 	more := again(t, sent)
-	if n, err := sink.Send(t.Context(), more); err != nil || n != len(more) {
-		t.Fatalf("%d are written: %v", n, err)
+	half := len(more) / 2
+	for i, part := range [][]state.Entry{more[:half], more[half:]} {
+		if n, err := sink.Send(t.Context(), part); err != nil || n != len(part) {
+			t.Fatalf("%d are written: %v", n, err)
+		}
+		if i > 0 {
+			p = run()
+		}
+		eventually(t, p, "the rest has arrived", func() bool { return len(byID(t, out)) >= len(sent)+i*half+len(part) })
+		p.stop(t, os.Interrupt)
 	}
-	eventually(t, p, "the rest has arrived", func() bool { return len(byID(t, out)) >= len(sent)+len(more) })
-	p.stop(t, os.Interrupt)
-	for id, records := range byID(t, out) {
-		if strings.HasPrefix(id, "jw2-") && len(records) != 1 {
-			t.Errorf("%s arrived %d times", id, len(records))
+	got = byID(t, out)
+	for _, e := range more {
+		if n := len(got[e.ID]); n != 1 {
+			t.Errorf("%s arrived %d times", e.ID, n)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func tool(t *testing.T, name string) string {
 	t.Helper()
 	dir := os.Getenv(toolEnv)
 	if dir == "" {
-		t.Skipf("SKIPPED: %s names no folder with %s; build it there from configs/collectors", toolEnv, name)
+		t.Skipf("SKIPPED: %s names no folder with %s; build it there from configs/collectors, with CGO_ENABLED=0", toolEnv, name)
 	}
 	path := filepath.Join(dir, name)
 	if _, err := os.Stat(path); err != nil {
