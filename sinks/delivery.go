@@ -96,8 +96,11 @@ func (d *Delivery) Stats() Stats {
 	if c, ok := d.Sink.(interface{ Connected() bool }); ok {
 		s.Connected = c.Connected()
 	}
-	if n, ok := d.Sink.(*NATS); ok {
-		s.Suspicious = n.Stats().UnexpectedDuplicates
+	switch sink := d.Sink.(type) {
+	case *NATS:
+		s.Suspicious = sink.Stats().UnexpectedDuplicates
+	case *Syslog:
+		s.Connected = s.Connected && !sink.broken()
 	}
 	return s
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/event"
@@ -41,6 +42,8 @@ type Syslog struct {
 	// after the first octets.
 	Settle time.Duration
 
+	shown atomic.Pointer[syslogConn] // the last connection, for broken
+
 	// Only Send and Close touch these.
 	conn  *syslogConn
 	last  []written // over a connection, not long ago
@@ -52,6 +55,13 @@ const maxDatagram = 65_000
 
 // Name implements Sink.
 func (s *Syslog) Name() string { return s.Sink }
+
+// broken reports whether the last connection has ended. A proxy in front of a receiver
+// that is down takes events and closes later: this is then all there is to see.
+func (s *Syslog) broken() bool {
+	c := s.shown.Load()
+	return c != nil && c.dead()
+}
 
 // Close ends the connection.
 func (s *Syslog) Close() error {

@@ -96,6 +96,7 @@ func (s *Syslog) connect(ctx context.Context) error {
 		}
 	}
 	s.conn = &syslogConn{Conn: conn, gone: make(chan struct{})}
+	s.shown.Store(s.conn)
 	go s.conn.watch()
 	return nil
 }

@@ -60,6 +60,32 @@ func TestSyslogRefused(t *testing.T) {
 	}
 }
 
+// TestSyslogBroken says that no connection stands any more after a proxy has taken what it
+// cannot pass on: nothing else tells of it.
+func TestSyslogBroken(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s := &Syslog{Sink: "collector", Network: "tcp", Address: l.Addr().String(), Settle: 10 * time.Millisecond}
+	defer s.Close()
+	d := &Delivery{Sink: s}
+	sendAll(t, s, samples(1, 1))
+	if !d.Stats().Connected {
+		t.Error("a connection stands, and is not said")
+	}
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is not connected any more", func() bool { return !d.Stats().Connected })
+}
+
 // TestSyslogRepeats only what the connection before may have lost: not what was
 // written long before its end, and not more than fits.
 func TestSyslogRepeats(t *testing.T) {
