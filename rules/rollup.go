@@ -118,6 +118,21 @@ func common(list []any) any {
 			out.Decoders = append(out.Decoders, d.(*event.SetBreaksVerifiersDetails).Decoders...)
 		}
 		return out
+	case *event.KeySharedDetails:
+		out := &event.KeySharedDetails{
+			Peer: first.Peer, Peers: []string{}, Keys: first.Keys, Thumbprints: first.Thumbprints, SameSite: true, Confirmation: first.Confirmation,
+		}
+		for _, d := range list {
+			d := d.(*event.KeySharedDetails)
+			out.Peers = append(out.Peers, d.Peers...)
+			out.Keys = max(out.Keys, d.Keys)
+			out.Thumbprints = append(out.Thumbprints, d.Thumbprints...)
+			out.SameSite = out.SameSite && d.SameSite
+		}
+		slices.Sort(out.Thumbprints)
+		out.Thumbprints = slices.Compact(out.Thumbprints)
+		out.Thumbprints = out.Thumbprints[:min(len(out.Thumbprints), maxShared)]
+		return out
 	case *event.KeyRelabelledDetails:
 		return &event.KeyRelabelledDetails{KidsBefore: []string{}, KidsAfter: []string{}, Confirmation: first.Confirmation}
 	}
