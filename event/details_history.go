@@ -123,8 +123,10 @@ type (
 		Confirmation Confirmation `json:"confirmation"`
 	}
 	// KeySharedDetails belongs to key.shared: a condition for each pair of endpoints.
+	// More than eight pairs of one step are told as one, of all their peers.
 	KeySharedDetails struct {
-		Peer         string       `json:"peer"`        // the other endpoint
+		Peer         string       `json:"peer"`        // the other endpoint, the first of several
+		Peers        []string     `json:"peers"`       // each of them, at most 16
 		Keys         int          `json:"keys"`        // that stand at both
 		Thumbprints  []string     `json:"thumbprints"` // at most 16
 		SameSite     bool         `json:"same_site"`   // one registrable domain

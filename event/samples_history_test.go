@@ -82,7 +82,7 @@ func healthSamples(add func(string, event.Event)) {
 		"corp-idp: the weak key is gone (seen twice), since 19:20 UTC")
 	lasting(add, told(event.KeyShared, event.SeverityHigh, event.Unexpected,
 		"corp-idp: 1 key stands at partner-keys too (seen twice), between 18:48 and 18:49 UTC; one leak, two issuers",
-		event.KeySharedDetails{Peer: "partner-keys", Keys: 1, Thumbprints: []string{thumb("2026-11-a")}, Confirmation: confirmation()}),
+		event.KeySharedDetails{Peer: "partner-keys", Peers: []string{"partner-keys"}, Keys: 1, Thumbprints: []string{thumb("2026-11-a")}, Confirmation: confirmation()}),
 		"corp-idp: no key stands at partner-keys any more (seen twice), since 19:20 UTC")
 	lasting(add, about("2026-11-a", event.KeyCertificateInvalid, event.SeverityHigh, event.Unexpected,
 		"corp-idp: the certificate beside key \"2026-11-a\" is of another key (seen twice), between 18:48 and 18:49 UTC; verifiers disagree on who signs",

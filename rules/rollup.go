@@ -8,9 +8,10 @@ import (
 	"github.com/jwkswatch/jwkswatch/event"
 )
 
-// rollUp joins findings that differ in the key only, closings as openings. New
-// labels are one piece of news however many keys they are on.
-// Mutations and leaks are never joined: each is an incident.
+// rollUp joins findings that differ in the key only. New labels are one piece of
+// news however many keys they are on. Mutations and leaks are never joined: each
+// is an incident. Nor are closings: who follows a condition by its id would never
+// hear of the end of the others. They are bounded by the openings that were told.
 func rollUp(list []Finding) []Finding {
 	groups := map[string][]int{}
 	for i := range list {
@@ -22,7 +23,7 @@ func rollUp(list []Finding) []Finding {
 	for i := range list {
 		g := groups[groupOf(&list[i])]
 		switch {
-		case len(g) <= RollUpOver && (len(g) < 2 || list[i].Closing || !together(list[i].Type)):
+		case len(g) <= RollUpOver && (len(g) < 2 || !together(list[i].Type)):
 			out = append(out, list[i])
 		case g[0] == i:
 			out = append(out, join(list, g))
@@ -34,8 +35,7 @@ func rollUp(list []Finding) []Finding {
 // together reports whether findings of the type are one piece of news, however few.
 func together(t event.Type) bool { return t == event.SetBreaksVerifiers || t == event.KeyRelabelled }
 
-// join makes one finding of those at the places. The condition of a closing is
-// that of the first: the others end with it.
+// join makes one finding of those at the places.
 func join(list []Finding, places []int) Finding {
 	f := list[places[0]]
 	var opens []string
@@ -56,7 +56,7 @@ func join(list []Finding, places []int) Finding {
 	f.Key, f.Previous, f.Change = nil, nil, event.Change{}
 	f.Details = common(details)
 	f.Message = rolledUp(&f)
-	if d, ok := f.Details.(*event.SetBreaksVerifiersDetails); ok && !f.Closing {
+	if d, ok := f.Details.(*event.SetBreaksVerifiersDetails); ok {
 		name := d.Decoders[0].Name
 		f.Count, f.Message = 1, short(strings.Replace(list[places[0]].Message, name, fmt.Sprintf("%s and %d more", name, len(d.Decoders)-1), 1))
 	}
@@ -65,15 +65,12 @@ func join(list []Finding, places []int) Finding {
 
 func groupOf(f *Finding) string {
 	switch {
-	case f.Type == event.KeyPrivate, f.Type == event.KeyCompromised, f.Type == event.KeyMutated, f.late:
+	case f.Type == event.KeyPrivate, f.Type == event.KeyCompromised, f.Type == event.KeyMutated, f.late, f.Closing:
 		return ""
-	case f.Key == nil && len(f.opens) == 0 && !f.Closing:
+	case f.Key == nil && len(f.opens) == 0:
 		return ""
 	}
 	parts := []string{string(f.Type), f.Severity.String(), string(f.Verdict)}
-	if f.Closing { // it passes the filters that its opening passed
-		parts = append(parts, event.Severity(f.Condition.Severity).String())
-	}
 	return strings.Join(append(parts, f.Reasons...), "\x00")
 }
 
@@ -120,6 +117,21 @@ func common(list []any) any {
 		for _, d := range list {
 			out.Decoders = append(out.Decoders, d.(*event.SetBreaksVerifiersDetails).Decoders...)
 		}
+		return out
+	case *event.KeySharedDetails:
+		out := &event.KeySharedDetails{
+			Peer: first.Peer, Peers: []string{}, Keys: first.Keys, Thumbprints: first.Thumbprints, SameSite: true, Confirmation: first.Confirmation,
+		}
+		for _, d := range list {
+			d := d.(*event.KeySharedDetails)
+			out.Peers = append(out.Peers, d.Peers...)
+			out.Keys = max(out.Keys, d.Keys)
+			out.Thumbprints = append(out.Thumbprints, d.Thumbprints...)
+			out.SameSite = out.SameSite && d.SameSite
+		}
+		slices.Sort(out.Thumbprints)
+		out.Thumbprints = slices.Compact(out.Thumbprints)
+		out.Thumbprints = out.Thumbprints[:min(len(out.Thumbprints), maxShared)]
 		return out
 	case *event.KeyRelabelledDetails:
 		return &event.KeyRelabelledDetails{KidsBefore: []string{}, KidsAfter: []string{}, Confirmation: first.Confirmation}

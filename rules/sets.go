@@ -190,6 +190,9 @@ func closed(book []Rule, c *Case, cond *history.Condition) Finding {
 		// Of a condition that an older version opened: its closing says less.
 		f.Details = event.NewDetails(f.Type)
 	}
+	if d, ok := f.Details.(*event.KeySharedDetails); ok && d.Peers == nil {
+		d.Peers = []string{d.Peer} // an older version knew one alone
+	}
 	confirm(f.Details, c.Seen)
 	lasted := "less than a second"
 	if d := c.At.Sub(cond.OpenedAt).Round(time.Second); d > 0 {

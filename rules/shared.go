@@ -111,7 +111,7 @@ func (p *pair) add(k *jwks.Key, since time.Time, endpoint string, there Peer, ch
 }
 
 func (p *pair) flaw(policy Policy) Flaw {
-	d := &event.KeySharedDetails{Peer: p.Name, Keys: len(p.keys), SameSite: p.Site == policy.Site}
+	d := &event.KeySharedDetails{Peer: p.Name, Peers: []string{p.Name}, Keys: len(p.keys), SameSite: p.Site == policy.Site}
 	for _, k := range p.keys {
 		d.Thumbprints = append(d.Thumbprints, k.ID.String())
 	}

@@ -118,7 +118,7 @@ func TestWhatIsToldOfASharedKey(t *testing.T) {
 	scene(stands(doc(words...), elsewhere("partner")), polls(doc(words...)))(s)
 	f := s.only(event.KeyShared)
 	d := f.Details.(*event.KeySharedDetails)
-	if d.Peer != "partner" || d.Keys != 20 || len(d.Thumbprints) != 16 || d.SameSite || f.Key != nil || f.Verdict != event.Unexpected {
+	if d.Peer != "partner" || !slices.Equal(d.Peers, []string{"partner"}) || d.Keys != 20 || len(d.Thumbprints) != 16 || d.SameSite || f.Key != nil || f.Verdict != event.Unexpected {
 		t.Errorf("%+v, %+v", d, f)
 	}
 	if !strings.Contains(f.Message, "20 keys stand at partner too: who holds one of them signs for both") {
@@ -134,6 +134,8 @@ func TestWhatIsToldOfASharedKey(t *testing.T) {
 	scene(stands(doc("A:a"), peers...), polls(doc("A:a"), doc("A:a")))(s)
 	if f := s.only(event.KeyShared); f.Count != 16 || len(s.memory().Conditions) != 1 {
 		t.Errorf("%d told, %d conditions", f.Count, len(s.memory().Conditions))
+	} else if d := f.Details.(*event.KeySharedDetails); len(d.Peers) != 16 || d.Peers[0] != d.Peer || d.Peers[15] != "tenant-015" || len(d.Thumbprints) != 1 {
+		t.Errorf("one event for 16 pairs names %+v", d)
 	}
 	// Those that are told stay, whoever came before them meanwhile.
 	earlier := elsewhere("another")
@@ -178,5 +180,25 @@ func TestWhoTellsOfAPair(t *testing.T) {
 		if told != 1 {
 			t.Fatalf("%d tell of %v", told, times)
 		}
+	}
+}
+
+// TestPairOfAnOlderVersionEnds closes a condition that was opened before its
+// details named the peers: a list is never null.
+func TestPairOfAnOlderVersionEnds(t *testing.T) {
+	t.Parallel()
+	s := newSim(t)
+	scene(stands(doc("A:a"), elsewhere("partner")), polls(doc("A:a")))(s)
+	m := s.memory()
+	m.Conditions[0].Details = []byte(`{"peer":"partner","keys":1,"thumbprints":[],"same_site":false}`)
+	var err error
+	if s.stored, err = m.Encode(); err != nil {
+		t.Fatal(err)
+	}
+	alone(s)
+	s.poll(doc("A:a"))
+	f := s.all[len(s.all)-1]
+	if d := f.Details.(*event.KeySharedDetails); !f.Closing || !slices.Equal(d.Peers, []string{"partner"}) {
+		t.Errorf("%+v", d)
 	}
 }
