@@ -9,6 +9,7 @@
 package format
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -65,12 +66,16 @@ func (f Format) Encode(stored []byte) ([]byte, error) {
 	return nil, fmt.Errorf("format %q is not known", string(f))
 }
 
+// encode leaves <, > and & as they are, as the stored event does: six octets for one would
+// let an issuer make an event larger than what receivers take.
 func encode(v any) ([]byte, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		return nil, fmt.Errorf("writing the event: %w", err)
 	}
-	return b, nil
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // document is a stored event as far as the formats read it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,6 +124,24 @@ func TestGoldens(t *testing.T) {
 			}
 			if !bytes.Equal(b, want) {
 				t.Errorf("%s is not what it was; if that is meant: go test ./sinks/format -update\n%s", path, b)
+			}
+		}
+	}
+}
+
+// TestSize holds that no format makes much more of an event than is stored, whatever its
+// texts: receivers and streams are given room for 64 KiB and some, and cut what is larger.
+func TestSize(t *testing.T) {
+	t.Parallel()
+	for _, c := range []string{"<", "&", ">", "\\u2028", "\\\\", "\\\""} {
+		stored := goldens(t)["set.replaced"]
+		hostile := bytes.Replace(stored, []byte(`"keys":[]`), fmt.Appendf(nil, `"keys":[{"kid":"%s"}]`, strings.Repeat(c, 50_000/len(c))), 1)
+		if len(hostile) < 40_000 {
+			t.Fatal("the event has no list of keys")
+		}
+		for _, f := range format.All() {
+			if b := as(t, f, hostile); len(b) > len(hostile)+4096 {
+				t.Errorf("%q: %s makes %d octets of %d", c, f, len(b), len(hostile))
 			}
 		}
 	}
