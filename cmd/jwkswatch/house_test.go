@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -44,6 +45,25 @@ func TestImportsGoDownwards(t *testing.T) {
 			}
 			if layers[below] >= layer {
 				t.Errorf("%s (layer %d) imports %s (layer %d)", pkg, layer, below, layers[below])
+			}
+		}
+	}
+}
+
+// TestTheHouseIsDrawn holds that who begins here finds every package in the pages
+// about the house.
+func TestTheHouseIsDrawn(t *testing.T) {
+	for page, quoted := range map[string]func(string) string{
+		"docs/design.md":  func(pkg string) string { return pkg },
+		"CONTRIBUTING.md": func(pkg string) string { return "`" + pkg + "`" },
+	} {
+		b, err := os.ReadFile(filepath.Join("..", "..", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for pkg := range layers {
+			if !strings.Contains(string(b), quoted(pkg)) {
+				t.Errorf("%s says nothing of package %s", page, pkg)
 			}
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -41,12 +40,6 @@ func (n notifier) reloading() error {
 }
 
 func (n notifier) stopping() error { return n.send("STOPPING=1") }
-
-// status is the line that systemctl status shows.
-func (n notifier) status(text string) error {
-	// A line break would begin another assignment.
-	return n.send("STATUS=" + strings.Join(strings.Fields(text), " "))
-}
 
 // watch answers the watchdog until the context ends, for as long as alive is
 // true: an agent that hangs is killed and started again.

@@ -64,7 +64,6 @@ func TestNotify(t *testing.T) {
 		}{
 			{n.ready, "READY=1"},
 			{n.stopping, "STOPPING=1"},
-			{func() error { return n.status("3 endpoints\nREADY=1\x00") }, "STATUS=3 endpoints READY=1\x00"},
 		} {
 			if err := m.send(); err != nil {
 				t.Fatalf("%s: %v", kind, err)

@@ -39,13 +39,13 @@ func TestSIEMPages(t *testing.T) {
 				t.Fatalf("%s has %d blocks", page, len(blocks)-1)
 			}
 			dir := t.TempDir()
-			cmd := exec.CommandContext(t.Context(), "bash", "-c", script.String())
+			cmd := exec.CommandContext(t.Context(), "bash", "-c", strings.ReplaceAll(script.String(), "16514", freePort(t)))
 			cmd.Dir = dir
 			cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(built(t))+":"+os.Getenv("PATH"))
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 			cmd.WaitDelay = 5 * time.Second
-			timer := time.AfterFunc(time.Minute, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+			timer := time.AfterFunc(3*time.Minute, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 			defer timer.Stop()
 			out, err := cmd.CombinedOutput()
 			if err != nil {

@@ -192,13 +192,11 @@ func (t *Test) one(got any) bool {
 // slash stands in for / in patterns: no text of an event holds it.
 const slash = "\x00"
 
-// incomparable is what compare returns for values of different kinds.
+// incomparable is what compare returns for values of different kinds, and of none
+// that has an order.
 const incomparable = 2
 
-// Compare orders two values of one kind: -1, 0, 1, or 2 for values that cannot be
-// compared.
-func Compare(a, b any) int { return compare(a, b) }
-
+// compare orders two values of one kind: -1, 0, 1, or incomparable.
 func compare(a, b any) int {
 	switch x := a.(type) {
 	case string:
