@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -234,5 +235,41 @@ func TestSIEMIndex(t *testing.T) {
 		if name := filepath.Base(page); name != "README.md" && !strings.Contains(string(index), "]("+name+")") {
 			t.Errorf("%s is not in the index", name)
 		}
+	}
+}
+
+// TestUnitAndFiles holds the shipped unit to the pages: it may write where they say, and
+// leaves the group the right to read.
+func TestUnitAndFiles(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile(unitFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := func(key string) string {
+		m := regexp.MustCompile(`(?m)^` + key + `=(.*)$`).FindSubmatch(b)
+		if m == nil {
+			t.Fatalf("the unit has no %s", key)
+		}
+		return string(m[1])
+	}
+	mask, err := strconv.ParseUint(value("UMask"), 8, 32)
+	if err != nil || mask&0o040 != 0 || mask&0o007 != 0o007 {
+		t.Errorf("the mask %o takes the group's right to read, or leaves everybody one: %v", mask, err)
+	}
+	folder, files := "/var/log/"+value("LogsDirectory")+"/", 0
+	for _, page := range append(productPages(), "file.md") {
+		text, err := os.ReadFile(filepath.Join("../../docs/siem", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`path: (/[^ ,\n]+)`).FindAllSubmatch(text, -1) {
+			if files++; !strings.HasPrefix(string(m[1]), folder) {
+				t.Errorf("%s writes to %s, and the unit may not", page, m[1])
+			}
+		}
+	}
+	if files < 4 {
+		t.Errorf("%d files", files)
 	}
 }

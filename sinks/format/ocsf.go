@@ -246,6 +246,9 @@ func (d *document) observables() []object {
 	if d.Previous != nil {
 		add(observableResource, "Resource UID", "unmapped.jwkswatch.previous_key.thumbprint", text(d.Previous.Thumbprint))
 	}
+	for i := range d.Keys {
+		add(observableResource, "Resource UID", "unmapped.jwkswatch.keys[].thumbprint", text(d.Keys[i].Thumbprint))
+	}
 	if d.Transport != nil {
 		add(observableFingerprint, "Fingerprint", "unmapped.jwkswatch.transport.leaf_spki_sha256", text(d.Transport.LeafSPKISHA256))
 	}

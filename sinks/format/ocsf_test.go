@@ -307,25 +307,3 @@ func TestOCSFStories(t *testing.T) {
 		t.Error("a closing is an alert")
 	}
 }
-
-// TestApprovals holds that who asks for an endpoint or a key finds what was approved of
-// it, in every format: the event itself stands in the stream of the agent.
-func TestApprovals(t *testing.T) {
-	t.Parallel()
-	const thumbprint = "dAQmUP2Jal_HN2YNw-SnbfBc69iGSQztYNcd_3OE5Yo"
-	for _, name := range []string{"approval.granted", "approval.used", "approval.revoked", "approval.expired"} {
-		stored := goldens(t)[name]
-		ecs := decoded(t, format.ECS, stored)
-		if hash := ecs["related"].(map[string]any)["hash"].([]any); ecs["service"].(map[string]any)["name"] != "corp-idp" || !slices.Contains(hash, any(thumbprint)) {
-			t.Errorf("%s: ECS has %v, %v", name, ecs["service"], hash)
-		}
-		_, fields, err := parseCEF(string(as(t, format.CEF, stored)))
-		if err != nil || fields["cs2"] != thumbprint || fields["cs3"] != "corp-idp" || fields["cs1"] != "2026-11-a" {
-			t.Errorf("%s: CEF has %v, %v", name, fields, err)
-		}
-		entity := decoded(t, format.OCSF, stored)["entity"].(map[string]any)
-		if entity["uid"] != "ap-7q3mxk2f" || entity["name"] != "corp-idp" || entity["data"].(map[string]any)["thumbprint"] != thumbprint {
-			t.Errorf("%s: OCSF has %v", name, entity)
-		}
-	}
-}
