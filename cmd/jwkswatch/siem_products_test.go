@@ -99,6 +99,19 @@ func flatten(out map[string][]string, path string, v any) {
 // and its queries name fields that events have.
 func TestProductPages(t *testing.T) {
 	t.Parallel()
+	golden, err := filepath.Glob("../../event/testdata/golden/*.json")
+	if err != nil || len(golden) < 70 {
+		t.Fatalf("%d events, %v", len(golden), err)
+	}
+	events := map[format.Format]map[string][]string{}
+	for _, f := range []format.Format{format.CloudEvents, format.ECS, format.CEF} {
+		events[f] = map[string][]string{}
+		for _, path := range golden {
+			for name, values := range encoded(t, f, strings.TrimSuffix(filepath.Base(path), ".json")) {
+				events[f][name] = append(events[f][name], values...)
+			}
+		}
+	}
 	for _, page := range productPages() {
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()
@@ -112,10 +125,10 @@ func TestProductPages(t *testing.T) {
 				case "sample":
 					samples++
 					name, golden, _ := strings.Cut(rest, " ")
-					sampled(t, b.text, format.Format(name), encoded(t, format.Format(name), golden))
+					sampled(t, page, b.text, format.Format(name), encoded(t, format.Format(name), golden))
 				case "query":
 					queries++
-					queried(t, b.text, format.Format(rest))
+					queried(t, b.text, format.Format(rest), events[format.Format(rest)])
 				case "sh":
 				default:
 					t.Errorf("a block of an unknown kind: %q", b.info)
@@ -124,8 +137,28 @@ func TestProductPages(t *testing.T) {
 			if stanzas == 0 || samples == 0 || queries < 3 {
 				t.Errorf("%d configurations, %d samples, %d queries", stanzas, samples, queries)
 			}
+			sleeps(t, page)
 		})
 	}
+}
+
+// sleeps holds that no drill calls anybody at night: the page of the night leaves
+// drills out by themselves, or by the level that they have in Wazuh.
+func sleeps(t *testing.T, page string) {
+	t.Helper()
+	for _, b := range blocksOf(t, page) {
+		if !regexp.MustCompile(`(?i)severity(_id)?\)? ?>= ?\d|rule.level >= 12`).MatchString(b.text) || !strings.HasPrefix(b.info, "query") {
+			continue
+		}
+		for _, apart := range []string{`not tags: "drill"`, "data.event.drill=false", `FlexString2 != "true"`, "rule.level >= 12", ".data.event.drill != true"} {
+			if strings.Contains(b.text, apart) {
+				return
+			}
+		}
+		t.Errorf("a drill is a page of the night:\n%s", b.text)
+		return
+	}
+	t.Error("no query is the page of the night")
 }
 
 // loads holds that sinks of a page are taken, whatever files they need.
@@ -138,6 +171,7 @@ func loads(t *testing.T, text string) {
 		t.Fatal(err)
 	}
 	write(t, dir, "forwarder-ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate().Raw})))
+	write(t, dir, "hook.key", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n")
 	write(t, dir, "nats.creds", "-----BEGIN NATS USER JWT-----\nx\n------END NATS USER JWT------\n")
 	path := write(t, dir, "jwkswatch.yaml", "state: { path: ./jwkswatch.db }\nendpoints:\n  - { name: corp-idp, issuer: \"https://login.corp.example\" }\n"+text)
 	if _, err := configs.Load(path); err != nil {
@@ -145,9 +179,13 @@ func loads(t *testing.T, text string) {
 	}
 }
 
-// sampled holds each line of a sample, a path and its value, to the event.
-func sampled(t *testing.T, text string, f format.Format, is map[string][]string) {
+// sampled holds each line of a sample, a path and its value, to the event. With -update
+// the page gets the values anew, but for those of which an event has several.
+func sampled(t *testing.T, page, text string, f format.Format, is map[string][]string) {
 	t.Helper()
+	if *update && f != format.CEF {
+		text = renewed(t, page, text, is)
+	}
 	lines := 0
 	for line := range strings.Lines(text) {
 		path, value, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -176,6 +214,29 @@ func sampled(t *testing.T, text string, f format.Format, is map[string][]string)
 	}
 }
 
+// renewed writes the values of a sample into the page.
+func renewed(t *testing.T, page, text string, is map[string][]string) string {
+	t.Helper()
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		path, value, _ := strings.Cut(line, " ")
+		if all := is[path]; len(all) == 1 {
+			line = path + strings.Repeat(" ", 1+len(value)-len(strings.TrimLeft(value, " "))) + all[0] + "\n"
+		}
+		b.WriteString(line)
+	}
+	anew := strings.TrimSuffix(b.String(), "\n")
+	file := filepath.Join("../../docs/siem", page)
+	src, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, bytes.Replace(src, []byte(text), []byte(anew), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return anew
+}
+
 // columns are those of CommonSecurityLog and the CEF keys that they are made of.
 func columns() map[string]string {
 	return map[string]string{
@@ -185,22 +246,30 @@ func columns() map[string]string {
 	}
 }
 
-// queried holds that the fields of a query are in some event as that format has it.
-func queried(t *testing.T, text string, f format.Format) {
+// queried holds that the fields of a query are in some event as that format has it, and
+// that what the query compares them with is a value of one: a misspelt type would find
+// nothing for ever.
+func queried(t *testing.T, text string, f format.Format, events map[string][]string) {
 	t.Helper()
-	known := map[string]bool{}
-	for _, golden := range []string{"key.mutated", "agent.heartbeat", "key.private.closed"} {
-		for path := range encoded(t, f, golden) {
-			known[path] = true
+	known, values := map[string]bool{}, map[string]bool{}
+	for name, all := range events {
+		known[name] = true
+		for _, v := range all {
+			values[v] = true
 		}
 	}
 	// Names of the header, of the product, and of the drill that no golden event is.
-	for _, name := range []string{"DeviceVendor", "DeviceProduct", "LogSeverity", "Activity", "TimeGenerated", "FlexString2", "rule.groups", "rule.level"} {
+	for _, name := range []string{"DeviceVendor", "DeviceProduct", "LogSeverity", "Activity", "TimeGenerated", "FlexString2", "AdditionalExtensions", "rule.groups", "rule.level"} {
 		known[name] = true
 	}
 	pattern := `[a-z_]+(?:\.[a-z_]+)+`
 	if f == format.CEF {
 		pattern = `\b[A-Z][a-z]+[A-Z][A-Za-z0-9]+\b`
+	}
+	for _, m := range regexp.MustCompile(`"([^"]*)"`).FindAllStringSubmatch(text, -1) {
+		if v := m[1]; !values[v] && !strings.Contains(" jwkswatch drill true jwkswatch:event T THUMBPRINT -5m externalId=([^;]+) ", " "+v+" ") {
+			t.Errorf("no event has the value %q:\n%s", v, text)
+		}
 	}
 	found := 0
 	plain := regexp.MustCompile(`"[^"]*"`).ReplaceAllString(text, `""`)
@@ -234,6 +303,47 @@ func TestSIEMIndex(t *testing.T) {
 	for _, page := range pages {
 		if name := filepath.Base(page); name != "README.md" && !strings.Contains(string(index), "]("+name+")") {
 			t.Errorf("%s is not in the index", name)
+		}
+	}
+	correlations, err := filepath.Glob("../../configs/sigma/correlation_*.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := filepath.Glob("../../configs/sigma/*.yml")
+	if says := fmt.Sprintf("(%d rules, %d correlations)", len(all)-len(correlations), len(correlations)); err != nil || !strings.Contains(string(index), says) {
+		t.Errorf("the index does not say %s, %v", says, err)
+	}
+}
+
+// TestPagesOfSinks holds the configurations of the other pages, too.
+func TestPagesOfSinks(t *testing.T) {
+	t.Parallel()
+	for _, page := range []string{"file.md", "webhook.md"} {
+		found := 0
+		for _, b := range blocksOf(t, page) {
+			if b.info == "yaml" && strings.HasPrefix(b.text, "sinks:") {
+				found++
+				loads(t, b.text)
+			}
+		}
+		if found == 0 {
+			t.Errorf("%s has no configuration", page)
+		}
+	}
+}
+
+// TestFieldsOfAnEvent holds what the page of Splunk says: by default it makes fields of
+// the first hundred members only.
+func TestFieldsOfAnEvent(t *testing.T) {
+	t.Parallel()
+	paths, err := filepath.Glob("../../event/testdata/golden/*.json")
+	if err != nil || len(paths) < 70 {
+		t.Fatalf("%d events, %v", len(paths), err)
+	}
+	for _, path := range paths {
+		name := strings.TrimSuffix(filepath.Base(path), ".json")
+		if n := len(encoded(t, format.CloudEvents, name)); n > 100 {
+			t.Errorf("%s has %d fields", name, n)
 		}
 	}
 }
