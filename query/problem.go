@@ -56,7 +56,11 @@ func (s *State) checkEndpoint(ctx context.Context, name string, live *Live) erro
 	if slices.Contains(names, name) {
 		return nil
 	}
-	return &Problem{UnknownEndpoint, "no endpoint is named " + quote(name), nearest(name, names)}
+	p := &Problem{UnknownEndpoint, "no endpoint is named " + quote(name), nearest(name, names)}
+	if p.Suggestion == "" {
+		p.Message += ": jwkswatch endpoints lists them"
+	}
+	return p
 }
 
 // nearest returns the candidate with the smallest edit distance, of at most a

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -123,7 +124,7 @@ func (d *daemon) replay(ctx context.Context, sink string, since time.Time) (cont
 func noSink(sink string, names []string) error {
 	p := &query.Problem{Code: query.UnknownSink, Message: "there is no sink " + strconv.QuoteToASCII(event.Text(sink))}
 	if len(names) > 0 {
-		p.Suggestion = "the sinks are " + fmt.Sprint(names)
+		p.Message += ": the sinks are " + strings.Join(names, ", ")
 	}
 	return p
 }

@@ -79,7 +79,7 @@ Exits 3 when something is wrong, 4 when a file cannot be read or holds no event.
 		case err != nil:
 			return failed(err)
 		case r.Events == 0:
-			return &ended{exitBlind, errors.New("there is no event in it: nothing was verified")}
+			return &ended{exitBlind, errors.New("there is no event in it: nothing was verified; it wants lines in the format cloudevents")}
 		case r.bad():
 			return &ended{code: exitFindings}
 		}
