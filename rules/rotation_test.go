@@ -213,6 +213,15 @@ func TestCountAndAlgorithmsAsDeclared(t *testing.T) {
 	}
 }
 
+// TestKeysOfTheFirstSightDeclareNoLaterOnes: to name the keys that stand must not
+// make a later one of a critical endpoint less of a question.
+func TestKeysOfTheFirstSightDeclareNoLaterOnes(t *testing.T) {
+	s := newSim(t)
+	s.policy.Tier, s.policy.Expect.Thumbprints = "critical", []string{jwks.Parse(doc("A:a")).Keys[0].ID.String()}
+	s.poll(doc("A:a"))
+	s.expect(s.poll(doc("A:a", "B:b")), "medium key.added b")
+}
+
 // TestSetsAreToldBeforeKeys lets one step tell by several cases: the addition, and
 // what is declared of the set that came of it.
 func TestSetsAreToldBeforeKeys(t *testing.T) {
