@@ -104,7 +104,8 @@ func (c *Config) public(path, text string) string {
 	if strings.Contains(c.origins[path].from, "${file:") {
 		return Redacted
 	}
-	if strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "http://") {
+	// Letters of a scheme do not count, neither here nor where URLs are checked.
+	if scheme, _, ok := strings.Cut(text, "://"); ok && (strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http")) {
 		return fetch.MaskURL(text)
 	}
 	return text

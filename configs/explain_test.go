@@ -53,3 +53,17 @@ func TestExplainCoversTheEffectiveConfiguration(t *testing.T) {
 		t.Errorf("%d values are explained, %d are effective", got, lines+lists)
 	}
 }
+
+// Letters of a scheme do not count (RFC 3986, section 3.1): what stands in the
+// query of such a URL is a secret all the same.
+func TestExplainMasksAURLWithASchemeInCapitals(t *testing.T) {
+	t.Parallel()
+	c := good(t, "endpoints:\n  - {name: corp, jwks_uri: \"HTTPS://login.corp.example/keys?token="+canary+"\"}\n")
+	var got bytes.Buffer
+	if err := c.Explain().Print(&got); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(got.String(), canary) || !strings.Contains(got.String(), "login.corp.example/keys?token=***") {
+		t.Error(got.String())
+	}
+}

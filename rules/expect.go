@@ -15,10 +15,11 @@ type Expect struct {
 	NoLearning    bool     // habits of the issuer lower nothing
 }
 
-// declares reports whether anything is declared of the endpoint. A refusal to
-// learn declares nothing.
+// declares reports whether anything is declared of how the endpoint changes. A
+// refusal to learn declares nothing, and the keys of the first sight say nothing
+// of those that come later.
 func (e *Expect) declares() bool {
-	return e.Cadence > 0 || e.Overlap > 0 || e.TokenLifetime > 0 || e.MaxKeyAge > 0 || e.KeysMax > 0 || len(e.Algs)+len(e.Thumbprints) > 0
+	return e.Cadence > 0 || e.Overlap > 0 || e.TokenLifetime > 0 || e.MaxKeyAge > 0 || e.KeysMax > 0 || len(e.Algs) > 0
 }
 
 // Approval is a change that was announced or accepted for the endpoint. Kid, Alg

@@ -196,6 +196,21 @@ func raise(c *Case, list []Finding) {
 	}
 }
 
+// setsFirst puts what is told of the endpoint and of the set before what is told
+// of keys, over all cases of a step: they are one change set. All else stays as it
+// is, so that no condition ends before it begins.
+func setsFirst(list []Finding) []Finding {
+	last := func(f *Finding) int {
+		switch object, _, _ := strings.Cut(string(f.Type), "."); object {
+		case "discovery", "endpoint", "document", "baseline", "set":
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(list, func(a, b Finding) int { return cmp.Compare(last(&a), last(&b)) })
+	return list
+}
+
 // order puts findings of the endpoint first, then of the set, then of keys; of
 // each the closings first. The order within is the book's.
 func order(list []Finding) []Finding {

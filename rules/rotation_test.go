@@ -198,9 +198,9 @@ func TestCountAndAlgorithmsAsDeclared(t *testing.T) {
 	s.policy.Expect = rules.Expect{KeysMin: 1, KeysMax: 2, Algs: []string{"RS256", "ES256"}}
 	s.expect(s.poll(doc("A:a:alg=RS256", "B:b")), "informational baseline.established once") // none is no other
 	s.expect(s.poll(doc("A:a:alg=RS256", "B:b", "E:e:use=enc:alg=RSA-OAEP")), "low key.added e")
-	s.expect(s.poll(doc("A:a:alg=RS256", "C:c:alg=none")), "low key.added c", "informational key.removed b", "informational key.removed e",
-		"critical key.weak c", "high set.count_unexpected once")
-	if d := s.findings[len(s.findings)-1].Details.(*event.SetCountUnexpectedDetails); d.Code != "algs" || !slices.Equal(d.Algs, []string{"none"}) || d.Keys != 2 {
+	s.expect(s.poll(doc("A:a:alg=RS256", "C:c:alg=none")), "high set.count_unexpected once",
+		"low key.added c", "informational key.removed b", "informational key.removed e", "critical key.weak c")
+	if d := s.findings[0].Details.(*event.SetCountUnexpectedDetails); d.Code != "algs" || !slices.Equal(d.Algs, []string{"none"}) || d.Keys != 2 {
 		t.Errorf("%+v", d)
 	}
 	got := s.poll(doc("A:a:alg=RS256", "C:c:alg=none", "D:d:alg=HS1"))
@@ -211,6 +211,24 @@ func TestCountAndAlgorithmsAsDeclared(t *testing.T) {
 	if count(got, "informational set.count_unexpected closed") != 2 {
 		t.Errorf("told %q", got)
 	}
+}
+
+// TestKeysOfTheFirstSightDeclareNoLaterOnes: to name the keys that stand must not
+// make a later one of a critical endpoint less of a question.
+func TestKeysOfTheFirstSightDeclareNoLaterOnes(t *testing.T) {
+	s := newSim(t)
+	s.policy.Tier, s.policy.Expect.Thumbprints = "critical", []string{jwks.Parse(doc("A:a")).Keys[0].ID.String()}
+	s.poll(doc("A:a"))
+	s.expect(s.poll(doc("A:a", "B:b")), "medium key.added b")
+}
+
+// TestSetsAreToldBeforeKeys lets one step tell by several cases: the addition, and
+// what is declared of the set that came of it.
+func TestSetsAreToldBeforeKeys(t *testing.T) {
+	s := newSim(t)
+	s.policy.Expect = rules.Expect{KeysMin: 1, KeysMax: 9, Algs: []string{"RS256"}}
+	s.poll(doc("A:a:alg=RS256"))
+	s.expect(s.poll(doc("A:a:alg=RS256", "B:b:alg=PS256")), "high set.count_unexpected once", "low key.added b")
 }
 
 func TestTierCriticalRaisesWhatHasAReason(t *testing.T) {

@@ -79,7 +79,7 @@ func unreachable(c *Case) []Finding {
 	what, codes, severity := failed(f), []string{}, event.Severity(0)
 	switch {
 	case c.unreachable == undiscovered():
-		what, effect = "no discovery document", "the last known key set is watched, a move of it would go unseen"
+		effect = "the last known key set is watched, a move of it would go unseen"
 	case c.unreachable == prolonged():
 		what, codes, severity = "still "+what, []string{codeProlonged}, event.SeverityHigh
 	case c.unreachable == intermittent():
@@ -110,6 +110,10 @@ func failed(f *Failure) string {
 		return fmt.Sprintf("HTTP %d in place of a key set", status)
 	case f.Phase == "status":
 		return "an error in place of a key set"
+	case f.Phase == "discovery" && status == 200: // it was tampered with, perhaps: readers differ on what it says
+		return "a discovery document that must not be used"
+	case f.Phase == "discovery":
+		return "no discovery document"
 	case f.Phase == "size":
 		return "an answer that is too long"
 	case f.Phase == "tls":

@@ -97,6 +97,7 @@ func Step(book []Rule, before *history.Memory, o Observation, p Policy) Outcome 
 	s.noisy()
 	s.out.Review = s.review()
 	s.settle()
+	s.out.Findings = setsFirst(s.out.Findings)
 	s.out.Memory = s.m
 	return s.out
 }

@@ -162,6 +162,8 @@ func TestWhatCameInPlaceOfASet(t *testing.T) {
 		"not asked, as its URL or address is not allowed to us sin": {Phase: "refused"},
 		"an answer that is too long since ":                         {Phase: "size"},
 		"no connection that can be trusted since ":                  {Phase: "tls"},
+		"no discovery document since ":                              {Phase: "discovery", Evidence: &event.Transport{Status: new(404)}},
+		"a discovery document that must not be used since ":         {Phase: "discovery", Evidence: &event.Transport{Status: new(200)}},
 		"it refuses us since ":                                      {Phase: "status", Code: "blocked", Row: 9, Evidence: &event.Transport{Status: new(403)}},
 	} {
 		s := newSim(t)

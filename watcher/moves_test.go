@@ -154,3 +154,22 @@ func TestLastKeySetIsTheLast(t *testing.T) {
 		h.expect("informational baseline.established", "critical discovery.moved", "medium endpoint.unreachable")
 	})
 }
+
+// TestAmbiguousDocumentIsNoMissingOne repeats jwks_uri in the document of an
+// endpoint that is watched: whoever is called must not look for an outage.
+func TestAmbiguousDocumentIsNoMissingOne(t *testing.T) {
+	t.Parallel()
+	discovery(t, func(h *watched, _ *town, idp *lab.Issuer) {
+		h.start(discovered("idp", "http://idp.example", time.Minute))
+		time.Sleep(5 * time.Minute)
+		twice := `{"issuer":"http://idp.example","jwks_uri":"http://idp.example/jwks","jwks_uri":"http://evil.example/jwks"}`
+		idp.Answer(lab.When(func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/.well-known/") }, lab.Status(200, nil, twice), nil))
+		time.Sleep(10 * time.Minute)
+		h.stop()
+		h.expect("informational baseline.established", "medium endpoint.unreachable")
+		d := h.events()[1].Data
+		if !strings.Contains(d.Event.Message, "idp: a discovery document that must not be used since") || !strings.Contains(d.Failure.Error, "/jwks_uri: stands more than once") {
+			t.Errorf("%s; %s", d.Event.Message, d.Failure.Error)
+		}
+	})
+}

@@ -24,7 +24,7 @@ type linter struct {
 
 // read gets the key set of a target.
 func (l *linter) read(ctx context.Context, r *lintResult, target string) ([]byte, error) {
-	if !strings.HasPrefix(target, "https://") && !strings.HasPrefix(target, "http://") {
+	if !isURL(target) {
 		return readFile(l.in, target)
 	}
 	r.Target = fetch.MaskURL(target)
@@ -49,10 +49,20 @@ func (l *linter) read(ctx context.Context, r *lintResult, target string) ([]byte
 	if m, ok := l.discover(ctx, r, t); ok {
 		return l.follow(ctx, r, t, m)
 	}
-	if status != 200 {
+	switch {
+	case status != 200 && len(r.Notes) > 0:
+		return nil, fmt.Errorf("HTTP status %d, and no discovery document that can be used", status)
+	case status != 200:
 		return nil, fmt.Errorf("HTTP status %d, and no discovery document", status)
 	}
 	return body, nil
+}
+
+// isURL reports whether a target is asked over the network. Letters of a scheme
+// do not count (RFC 3986, section 3.1), nor do they in the configuration.
+func isURL(target string) bool {
+	scheme, _, ok := strings.Cut(target, "://")
+	return ok && (strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http"))
 }
 
 func (l *linter) get(ctx context.Context, t fetch.Target) (body []byte, status int, err error) {

@@ -91,3 +91,28 @@ func TestLintOfAPageWithoutDiscovery(t *testing.T) {
 		t.Errorf("exit code %d, %+v", code, r)
 	}
 }
+
+func TestLintKnowsASchemeInCapitals(t *testing.T) {
+	t.Parallel()
+	url := issuerAt(t, "/.well-known/openid-configuration", "")
+	if r, code := linted(t, strings.Replace(url, "http:", "HTTP:", 1)+"/keys"); code != exitOK || len(r.Keys) != 1 {
+		t.Errorf("exit code %d, %+v", code, r)
+	}
+}
+
+func TestLintTellsAnUnusableDocumentFromNone(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	mux.HandleFunc("GET /tenant/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":"/keys"}`, s.URL+"/tenant")
+	})
+	r, code := linted(t, s.URL+"/tenant")
+	if code != exitBlind || r.Error == nil || !strings.HasSuffix(*r.Error, "no discovery document that can be used") || len(r.Notes) != 1 {
+		t.Errorf("exit code %d, %+v", code, r)
+	}
+	if r, _ := linted(t, s.URL+"/other"); r.Error == nil || !strings.HasSuffix(*r.Error, "no discovery document") {
+		t.Errorf("%+v", r)
+	}
+}
