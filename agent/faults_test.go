@@ -164,6 +164,45 @@ func TestAStateThatTakesNothing(t *testing.T) {
 	})
 }
 
+// Who asks what is open is answered while the disk hangs in the middle of a word: that
+// is when it matters.
+func TestAnsweredWhileTheDiskHangs(t *testing.T) {
+	t.Parallel()
+	hang := &hanging{begun: make(chan struct{}), end: make(chan struct{})}
+	s := &scene{t: t, dir: t.TempDir(), wrap: func(st state.Store) state.Store { hang.Store = st; return hang }}
+	s.open()
+	said := make(chan error, 1)
+	go func() { said <- s.voice.Start(t.Context(), time.Now(), s.facts()) }()
+	<-hang.begun
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		_, _ = s.voice.Open(), s.voice.EventCounts()
+	}()
+	select {
+	case <-answered:
+	case <-time.After(time.Minute):
+		t.Error("waits for the disk")
+	}
+	close(hang.end)
+	<-answered
+	if err := errors.Join(<-said, s.db.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// hanging is a state whose commits wait.
+type hanging struct {
+	state.Store
+	begun, end chan struct{}
+}
+
+func (h *hanging) Commit(ctx context.Context, t state.Txn) error {
+	close(h.begun)
+	<-h.end
+	return h.Store.Commit(ctx, t)
+}
+
 // A state of another version is an error, not a new beginning.
 func TestMemoryOfALaterVersion(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *scene) {

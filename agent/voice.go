@@ -33,10 +33,13 @@ type Voice struct {
 	// Amend lets the operator's rules have the last word; nil leaves what is said.
 	Amend func(*event.Event)
 
-	mu     sync.Mutex
-	mem    *memory // as of the last commit; nil: to be read
+	mu   sync.Mutex // held while a word is stored, which a disk that hangs may never end
+	mem  *memory    // as of the last commit; nil: to be read
+	lost *bolt.Loss // that this process told of
+
+	shown  sync.Mutex // holds what others read at any time
+	open   []string   // codes of the conditions
 	counts map[watcher.EventCount]uint64
-	lost   *bolt.Loss // that this process told of
 }
 
 // word is one event to be said.
@@ -58,23 +61,34 @@ type word struct {
 
 // EventCounts returns how many events of each kind were said since the start.
 func (v *Voice) EventCounts() map[watcher.EventCount]uint64 {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+	v.shown.Lock()
+	defer v.shown.Unlock()
 	return maps.Clone(v.counts)
 }
 
 // Open returns the codes of the agent's open conditions, as far as something was
 // said or looked at since the start.
 func (v *Voice) Open() []string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	out := []string{}
-	if v.mem != nil {
-		for _, c := range v.mem.Conditions {
-			out = append(out, c.Code)
-		}
+	v.shown.Lock()
+	defer v.shown.Unlock()
+	return append([]string{}, v.open...)
+}
+
+// knows notes the memory that was read or stored, and the words that it knows of.
+func (v *Voice) knows(m *memory, words []word) {
+	v.mem = m
+	v.shown.Lock()
+	defer v.shown.Unlock()
+	v.open = nil
+	for _, c := range m.Conditions {
+		v.open = append(v.open, c.Code)
 	}
-	return out
+	if v.counts == nil {
+		v.counts = map[watcher.EventCount]uint64{}
+	}
+	for _, w := range words {
+		v.counts[watcher.EventCount{Type: w.typ, Severity: w.severity}]++
+	}
 }
 
 // say lets decide change a copy of the memory and commits it with the words
@@ -100,10 +114,13 @@ func (v *Voice) record(ctx context.Context, at time.Time, coverage []byte, decid
 		if err != nil {
 			return fmt.Errorf("reading the record of the agent: %w", err)
 		}
-		if v.mem, err = decodeMemory(rec.Memory); err != nil {
+		read, err := decodeMemory(rec.Memory)
+		if err != nil {
+			v.mem = nil
 			return err
 		}
-		m := v.mem.clone()
+		v.knows(read, nil)
+		m := read.clone()
 		words, store := decide(m)
 		if len(words) == 0 && !store {
 			return nil
@@ -121,13 +138,7 @@ func (v *Voice) record(ctx context.Context, at time.Time, coverage []byte, decid
 			v.mem = nil
 			return fmt.Errorf("committing what the agent says: %w", err)
 		}
-		v.mem = m
-		if v.counts == nil {
-			v.counts = map[watcher.EventCount]uint64{}
-		}
-		for _, w := range words {
-			v.counts[watcher.EventCount{Type: w.typ, Severity: w.severity}]++
-		}
+		v.knows(m, words)
 		return nil
 	}
 	return fmt.Errorf("committing what the agent says: %w", state.ErrConflict)

@@ -215,8 +215,26 @@ const (
 // failing says since when the state cannot be written and why: since a write
 // failed, until none has failed for a while and a small one succeeds. A small
 // one alone proves little: on a full disk it may find room where a step does
-// not, and the trouble would seem to come and go.
+// not, and the trouble would seem to come and go. One goroutine asks.
 func (h *health) failing(now time.Time, s watcher.Stats, writable func(context.Context) error) (time.Time, error) {
+	since, cause, probe := h.noted(now, s)
+	if !probe {
+		return since, cause
+	}
+	err := writable(context.Background()) // without the lock: it may hang, and others ask
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err != nil {
+		h.cause = err
+	} else {
+		h.since, h.cause = time.Time{}, nil
+	}
+	return h.since, h.cause
+}
+
+// noted takes in what failed since the last look, and says whether a write is to be
+// tried now.
+func (h *health) noted(now time.Time, s watcher.Stats) (since time.Time, cause error, probe bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if s.StoreErrs > h.errs {
@@ -226,15 +244,10 @@ func (h *health) failing(now time.Time, s watcher.Stats, writable func(context.C
 		}
 	}
 	if h.since.IsZero() || now.Sub(h.tried) < probeEvery {
-		return h.since, h.cause
+		return h.since, h.cause, false
 	}
 	h.tried = now
-	if err := writable(context.Background()); err != nil {
-		h.cause = err
-	} else {
-		h.since, h.cause = time.Time{}, nil
-	}
-	return h.since, h.cause
+	return h.since, h.cause, true
 }
 
 // conditions counts the open conditions by severity. That reads the memory of

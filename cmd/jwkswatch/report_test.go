@@ -55,4 +55,13 @@ func TestAFullDiskIsOneTrouble(t *testing.T) {
 	if writes != 2 {
 		t.Errorf("%d writes to find out", writes)
 	}
+	s.StoreErrs++
+	h.failing(begin.Add(100*time.Second), s, writable)
+	h.failing(begin.Add(120*time.Second), s, func(context.Context) error {
+		if !h.mu.TryLock() { // a write may hang
+			t.Fatal("who asks what is known waits for the small write")
+		}
+		h.mu.Unlock()
+		return full
+	})
 }
