@@ -292,7 +292,7 @@ func TestStopWaits(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(begin); took < stopTimeout || took > stopTimeout+5*time.Second {
+	if took := time.Since(begin); took < stopTimeout || took > stopTimeout+30*time.Second {
 		t.Errorf("stopping took %v", took)
 	}
 	if err := <-long; err == nil {
