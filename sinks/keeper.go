@@ -215,19 +215,27 @@ type replaying struct {
 	done     chan error
 }
 
-// ErrEnded is returned by Replay when the delivery does not run.
-var ErrEnded = errors.New("the delivery does not run")
+var (
+	// ErrEnded is returned by Replay when the delivery does not run.
+	ErrEnded = errors.New("the delivery does not run")
+	// ErrReplaying is returned by Replay when somebody else waits for one.
+	ErrReplaying = errors.New("the delivery is being set back already, and is busy sending: ask again later")
+)
 
 // Replay sets the cursor of a running delivery back, so that all after the
 // position is sent again with the same ids. A position that the sink has not
 // reached yet changes nothing. It returns when the cursor is stored. Errors:
-// ErrEnded, those of the context and of the store.
+// ErrEnded, ErrReplaying, those of the context and of the store.
 func (d *Delivery) Replay(ctx context.Context, position string) error {
 	wish := &replaying{position, make(chan error, 1)}
 	d.mu.Lock()
-	if !d.running || d.wish != nil {
+	switch {
+	case !d.running:
 		d.mu.Unlock()
 		return ErrEnded
+	case d.wish != nil:
+		d.mu.Unlock()
+		return ErrReplaying
 	}
 	d.wish = wish
 	d.mu.Unlock()
@@ -236,6 +244,11 @@ func (d *Delivery) Replay(ctx context.Context, position string) error {
 	case err := <-wish.done:
 		return err
 	case <-ctx.Done():
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.wish == wish { // who does not wait for it does not expect it
+			d.wish = nil
+		}
 		return ctx.Err()
 	}
 }

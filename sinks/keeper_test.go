@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/event"
@@ -124,6 +125,51 @@ func TestReplay(t *testing.T) {
 	if err := d.Replay(t.Context(), ""); !errors.Is(err, ErrEnded) || j.cursor("shelf") != j.at(20) {
 		t.Errorf("after it ran: %v, cursor %s", err, j.cursor("shelf"))
 	}
+}
+
+// Who gives up waiting for a replay gets none, and holds up nobody.
+func TestReplayGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, gate := &collector{}, make(chan struct{})
+		o := &outlet{"shelf", func(ctx context.Context, batch []state.Entry) (int, error) {
+			if len(c.ids) == 3 {
+				<-gate
+			}
+			return c.Send(ctx, batch)
+		}}
+		all := samples(4, 1)
+		j := newJournal(all[:3]...)
+		d := &Delivery{Store: j, Sink: o, From: FromBeginning}
+		stop := start(d)
+		synctest.Wait()
+		j.add(all[3])
+		synctest.Wait() // it hangs in Send
+		ctx, giveUp := context.WithCancel(t.Context())
+		first, last := make(chan error, 1), make(chan error, 1)
+		go func() { first <- d.Replay(ctx, "") }()
+		synctest.Wait()
+		if err := d.Replay(t.Context(), ""); !errors.Is(err, ErrReplaying) {
+			t.Errorf("beside another: %v", err)
+		}
+		giveUp()
+		if err := <-first; !errors.Is(err, context.Canceled) {
+			t.Errorf("given up: %v", err)
+		}
+		go func() { last <- d.Replay(t.Context(), j.at(2)) }()
+		synctest.Wait()
+		close(gate)
+		if err := <-last; err != nil {
+			t.Errorf("after one that was given up: %v", err)
+		}
+		synctest.Wait()
+		if want := slices.Concat(idsOf(all), idsOf(all[3:])); !slices.Equal(c.ids, want) {
+			t.Errorf("sent %v", c.ids)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A sink that was away for longer than the retention is told of once, and goes on
