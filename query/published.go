@@ -38,6 +38,9 @@ type PublishedKey struct {
 	// WatchedFrom is the first good poll with it, of a baseline or not: before it
 	// nobody saw the key.
 	WatchedFrom *event.Time `json:"watched_from"`
+	// Returned says that it was published before, gone, and is back: all times are of
+	// the last time that it came.
+	Returned bool `json:"returned"`
 	// LastSeen is the last good poll with it, GoneBy the first without; GoneBy is
 	// null while it is live.
 	LastSeen *event.Time `json:"last_seen"`
@@ -123,6 +126,7 @@ func (s *State) keysOf(ctx context.Context, endpoint string, kid *string) ([]Pub
 		if !sight.Live() {
 			k.LastSeen, k.GoneBy = event.AtOrNil(sight.LastSeen), event.AtOrNil(sight.GoneBy)
 		}
+		k.Returned = sight.Published > 0 && (sight.Live() || sight.Published > sight.LastSeen.Sub(sight.FirstSeen))
 		wanted[id], order = k, append(order, id)
 	}
 	if err := s.entries(ctx, endpoint, wanted); err != nil {

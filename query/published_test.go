@@ -61,3 +61,25 @@ func TestKeysEverPublished(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestKeysThatReturned holds that a key with an earlier life says so, also when it is
+// gone again: the times of that life are not known any more.
+func TestKeysThatReturned(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	both, one := set(key("a", "A"), key("b", "B")), set(key("b", "B"))
+	s := &query.State{Source: w.db}
+	for i, c := range []struct {
+		set            string
+		live, returned bool
+	}{{both, true, false}, {one, false, false}, {both, true, true}, {one, false, true}} {
+		w.step("idp", 10*i, c.set)
+		keys, err := s.Keys(t.Context(), query.KeyFilter{Kid: new("a")})
+		if err != nil || len(keys) != 1 {
+			t.Fatalf("%+v (%v)", keys, err)
+		}
+		if k := keys[0]; k.Returned != c.returned || (k.GoneBy == nil) != c.live {
+			t.Errorf("step %d: %+v", i, k)
+		}
+	}
+}

@@ -33,7 +33,7 @@ const (
 	Before  Published = "before"  // made before the key was published
 	After   Published = "after"   // made after the key was gone
 	Never   Published = "never"   // no such key was ever seen
-	Unknown Published = "unknown" // made before anybody watched
+	Unknown Published = "unknown" // made before anybody watched, or before the key came back
 )
 
 // Report is the answer of `jwkswatch token`. Members are always present.
@@ -125,6 +125,10 @@ func Examine(t *Token, named, others []query.PublishedKey) Report {
 	case After:
 		say("issued_after_key", event.SeverityHigh, "the token says that it was made after its key was gone: whoever has the old key still signs")
 	case Unknown:
+		if key.Returned {
+			say("key_returned", event.SeverityLow, "the key was published, withdrawn, and is back: jwkswatch history "+key.Endpoint+" says whether it was there when the token was made")
+			break
+		}
 		say("issued_before_watch", event.SeverityLow, "the token says that it was made before the first look, at "+key.WatchedFrom.UTC().Format("2006-01-02 15:04:05 UTC")+": whether its key was published then is not known")
 	}
 	if t.Issued.IsZero() {
@@ -217,6 +221,9 @@ func placed(issued time.Time, k *query.PublishedKey) Published {
 	case issued.IsZero():
 		return Yes
 	case k.FirstAfter != nil && issued.Before(k.FirstAfter.Time):
+		if k.Returned {
+			return Unknown
+		}
 		return Before
 	case k.FirstAfter == nil && k.WatchedFrom != nil && issued.Before(k.WatchedFrom.Time):
 		return Unknown

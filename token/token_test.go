@@ -89,6 +89,8 @@ func TestExamine(t *testing.T) {
 	gone.LastSeen, gone.GoneBy = new(event.At(at(12))), new(event.At(at(13)))
 	baseline := a.key
 	baseline.FirstAfter, baseline.FirstSeen = nil, nil
+	back := a.key
+	back.Returned = true
 	padded := a.key
 	var members map[string]string
 	if err := json.Unmarshal(a.key.JWK, &members); err != nil {
@@ -117,6 +119,8 @@ func TestExamine(t *testing.T) {
 		"between the polls":        {a.sign(t, claims(9), kid), []query.PublishedKey{a.key}, nil, token.Valid, token.Yes, ""},
 		"before the key":           {a.sign(t, claims(8), kid), []query.PublishedKey{a.key}, nil, token.Valid, token.Before, "issued_before_key"},
 		"before a baseline":        {a.sign(t, claims(8), kid), []query.PublishedKey{baseline}, nil, token.Valid, token.Unknown, "issued_before_watch"},
+		"before it came back":      {a.sign(t, claims(8), kid), []query.PublishedKey{back}, nil, token.Valid, token.Unknown, "key_returned"},
+		"after it came back":       {good, []query.PublishedKey{back}, nil, token.Valid, token.Yes, ""},
 		"after a baseline":         {good, []query.PublishedKey{baseline}, nil, token.Valid, token.Yes, ""},
 		"until it was gone":        {a.sign(t, claims(13), kid), []query.PublishedKey{gone}, nil, token.Valid, token.Yes, ""},
 		"after it was gone":        {a.sign(t, claims(14), kid), []query.PublishedKey{gone}, nil, token.Valid, token.After, "issued_after_key"},

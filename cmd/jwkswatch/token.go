@@ -24,8 +24,8 @@ func newToken() *cobra.Command {
 		Long: help(`Looks at one signed token (JWT, compact JWS) from a file or stdin: which key signed
 it, when that key was published, whether the signature verifies, and whether the
 key was published when the token says that it was made: yes, before or after its
-time, never, or unknown when nobody watched yet. The token stays in this process
-and is never printed.
+time, never, or unknown when nobody watched yet or the key has come back since.
+The token stays in this process and is never printed.
 
 Exits 3 if any finding is medium or worse.`),
 		Example: "  pbpaste | jwkswatch token\n  jwkswatch token --endpoint corp-idp -o json suspicious.jwt",
