@@ -27,7 +27,8 @@ type Filter struct {
 	// of path.Match ("*.removed").
 	Type string
 	// MinSeverity is compared as sinks do: a closing event has the severity of
-	// its opening.
+	// its opening. But signs of life, which every sink gets, are left out: a
+	// thousand a day would hide the events that are asked for.
 	MinSeverity event.Severity
 	Since       time.Time // not before; zero: no bound
 	Until       time.Time // before; zero: no bound
@@ -136,11 +137,18 @@ func matchType(pattern, t string) bool {
 	return err == nil && ok
 }
 
+// signOfLife reports whether events of the type say that the agent lives, and no
+// more.
+func signOfLife(t string) bool {
+	return t == string(event.AgentHeartbeat) || t == string(event.AgentCheckpoint)
+}
+
 func (f *Filter) match(e *state.Entry) bool {
 	switch {
 	case f.Endpoint == event.AgentStream && e.Endpoint != "" && e.Endpoint != event.AgentStream,
 		f.Endpoint != event.AgentStream && f.Endpoint != "" && f.Endpoint != e.Endpoint,
 		e.Severity < uint8(f.MinSeverity),
+		f.MinSeverity > event.SeverityInformational && signOfLife(e.Type),
 		!f.Since.IsZero() && e.At.Before(f.Since),
 		!f.Until.IsZero() && !e.At.Before(f.Until):
 		return false

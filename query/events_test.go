@@ -219,6 +219,29 @@ func TestFollowWhileCommitted(t *testing.T) {
 	}
 }
 
+// TestSignsOfLifeHideNothingSevere asks for the newest severe events of an agent
+// that lives: what passes the filters of sinks is no answer.
+func TestSignsOfLifeHideNothingSevere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.step("corp", 0, "", told{event.KeyMutated, event.SeverityCritical, "mutated", 0})
+	for i := range 30 {
+		w.step(event.AgentStream, i, "", told{event.AgentHeartbeat, event.SeverityInformational, "alive", event.SeverityCritical},
+			told{event.AgentCheckpoint, event.SeverityInformational, "signed", event.SeverityCritical})
+	}
+	for severity, want := range map[event.Severity]int{event.SeverityHigh: 1, event.SeverityLow: 1, event.SeverityInformational: 20, 0: 20} {
+		n := 0
+		for _, err := range w.resting().Events(t.Context(), query.Filter{MinSeverity: severity, Limit: 20}) {
+			if n++; err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n != want {
+			t.Errorf("of severity %s %d events, want %d", severity, n, want)
+		}
+	}
+}
+
 func TestNothingComesToAStateAtRest(t *testing.T) {
 	t.Parallel()
 	n := 0

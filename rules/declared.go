@@ -24,8 +24,12 @@ func approvable(t event.Type) bool {
 // covers reports whether the approval is for the key, at the time: it pins the
 // kid, alg and use that it names.
 func (a *Approval) covers(k *jwks.Key, at time.Time) bool {
-	return k.ID.Kind == jwks.Thumbprint && k.ID.String() == a.Thumbprint && !at.Before(a.From) && at.Before(a.Until) &&
-		(a.Kid == "" || a.Kid == k.Kid) && (a.Alg == "" || a.Alg == k.Alg) && (a.Use == "" || a.Use == k.Use)
+	return k.ID.Kind == jwks.Thumbprint && k.ID.String() == a.Thumbprint && !at.Before(a.From) && at.Before(a.Until) && a.fits(k)
+}
+
+// fits reports whether the key has the kid, alg and use that the approval names.
+func (a *Approval) fits(k *jwks.Key) bool {
+	return (a.Kid == "" || a.Kid == k.Kid) && (a.Alg == "" || a.Alg == k.Alg) && (a.Use == "" || a.Use == k.Use)
 }
 
 // approval finds the one that covers the key.
@@ -167,7 +171,7 @@ func (s *step) declaredPassing(x *answer) {
 		}
 		a := &list[i]
 		a.Until = p.Until
-		if active && !a.Used && s.came(&p) {
+		if active && !a.Used && (s.came(&p) || s.told(p.ID)) {
 			a.Used = true
 		}
 		if !s.o.At.Before(p.Until) && !a.Used && !a.Told {
@@ -188,11 +192,20 @@ func (s *step) declaredPassing(x *answer) {
 	}
 }
 
-// came reports whether the key of the approval changed at the endpoint in its
-// time.
+// told reports whether this step told that the announced change came: what of it
+// is another kid stands in no sighting.
+func (s *step) told(approval string) bool {
+	return slices.ContainsFunc(s.out.Findings, func(f Finding) bool {
+		d, ok := f.Details.(*event.RotationApprovedChangeDetails)
+		return ok && d.Approval == approval
+	})
+}
+
+// came reports whether the key of the approval came or went at the endpoint in
+// its time. With another kid, alg or use than it names it is another key.
 func (s *step) came(a *Approval) bool {
 	for id, sight := range s.m.Sightings {
-		if id.Kind == jwks.Thumbprint && id.String() == a.Thumbprint {
+		if id.Kind == jwks.Thumbprint && id.String() == a.Thumbprint && a.fits(&sight.Key) {
 			changed := sight.FirstSeen
 			if !sight.Live() {
 				changed = sight.GoneBy

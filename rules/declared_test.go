@@ -105,3 +105,25 @@ func TestMissedOnce(t *testing.T) {
 		t.Errorf("told %d times of what was over before", n)
 	}
 }
+
+// TestAnotherKeyIsNotWhatWasAnnounced holds that a key which is not what its
+// approval names leaves it unused, and that another kid is a change that came.
+func TestAnotherKeyIsNotWhatWasAnnounced(t *testing.T) {
+	t.Parallel()
+	a := polls(doc("A:a"))
+	named := func(kid string) func(*rules.Approval) { return func(a *rules.Approval) { a.Kid = kid } }
+	for name, c := range map[string]struct {
+		play play
+		want int // of rotation.missed
+	}{
+		"under another kid": {scene(a, announces("B:b", day, named("x")), polls(doc("A:a", "B:b")), later(day), polls(doc("A:a", "B:b"))), 1},
+		"under its kid":     {scene(a, announces("B:b", day, named("b")), polls(doc("A:a", "B:b")), later(day), polls(doc("A:a", "B:b"))), 0},
+		"only another kid":  {scene(a, announces("A:x", day, named("x")), polls(doc("A:x")), later(day), polls(doc("A:x"))), 0},
+	} {
+		s := newSim(t)
+		c.play(s)
+		if n := len(s.openings(event.RotationMissed)); n != c.want {
+			t.Errorf("%s: told %d times that it was missed, want %d", name, n, c.want)
+		}
+	}
+}
