@@ -3,11 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -20,16 +17,7 @@ import (
 
 // natsBinary builds the nats-server of the module graph once.
 var natsBinary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "jwkswatch-test-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "nats-server")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/nats-io/nats-server/v2").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build nats-server: %w\n%s", err, out)
-	}
-	return path, nil
+	return build("nats-server", "github.com/nats-io/nats-server/v2")
 })
 
 // mortal is a nats-server process that is killed and started again on the same

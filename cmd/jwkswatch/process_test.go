@@ -28,6 +28,9 @@ import (
 // roleEnv makes the test binary play another part than testing.
 const roleEnv = "JWKSWATCH_TEST_ROLE"
 
+// buildsEnv names the folder of the programs that tests build, which goes with them.
+const buildsEnv = "JWKSWATCH_TEST_BUILDS"
+
 func TestMain(m *testing.M) {
 	switch os.Getenv(roleEnv) {
 	case "nats-server":
@@ -47,7 +50,17 @@ func TestMain(m *testing.M) {
 		main() // a command that runs in this process has asked itself to check a state
 		return
 	}
-	os.Exit(m.Run())
+	dir, err := os.MkdirTemp("", "jwkswatch-test-")
+	if err == nil {
+		err = os.Setenv(buildsEnv, dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
 }
 
 // natsMain is a nats-server process: the real server, in a process of its own.
@@ -173,18 +186,19 @@ func (b *broker) all(t *testing.T) []*event.Event {
 }
 
 // binary builds the real binary once.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "jwkswatch-test-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "jwkswatch")
-	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
+var binary = sync.OnceValues(func() (string, error) { return build("jwkswatch", ".") })
+
+// build makes a program without cgo, as it is released. The race detector's packages are
+// of no use for it, and CI has compiled these before.
+func build(name, pkg string) (path string, err error) {
+	path = filepath.Join(os.Getenv(buildsEnv), name)
+	cmd := exec.Command("go", "build", "-o", path, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
 	}
 	return path, nil
-})
+}
 
 func built(t *testing.T) string {
 	t.Helper()

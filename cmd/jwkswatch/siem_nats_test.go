@@ -35,12 +35,13 @@ func TestNATSPage(t *testing.T) {
 	for _, b := range blocks {
 		script.Write(b[1])
 	}
-	dir, bin := t.TempDir(), t.TempDir()
+	dir := t.TempDir()
 	if err := os.CopyFS(filepath.Join(dir, "configs", "nats"), os.DirFS("../../configs/nats")); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "nats-server"), "github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
-		t.Fatalf("building nats-server: %v\n%s", err, out)
+	daemon, err := natsBinary()
+	if err != nil {
+		t.Fatal(err)
 	}
 	text := script.String()
 	conf := filepath.Join(dir, "configs", "nats", "server.conf")
@@ -56,7 +57,7 @@ func TestNATSPage(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", text)
 	cmd.Dir, cmd.WaitDelay = dir, 5*time.Second
 	cmd.Env = append(os.Environ(), "NATS=127.0.0.1:"+broker,
-		"PATH="+strings.Join([]string{bin, filepath.Dir(built(t)), os.Getenv("PATH")}, string(filepath.ListSeparator)))
+		"PATH="+strings.Join([]string{filepath.Dir(daemon), filepath.Dir(built(t)), os.Getenv("PATH")}, string(filepath.ListSeparator)))
 	if deadline, ok := t.Deadline(); ok {
 		defer time.AfterFunc(time.Until(deadline)-10*time.Second, func() { _ = cmd.Process.Kill() }).Stop()
 	}
