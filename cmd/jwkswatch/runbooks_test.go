@@ -157,3 +157,35 @@ func TestTypesOfReadmes(t *testing.T) {
 		t.Errorf("README.md does not say %q (%v)", want, err)
 	}
 }
+
+// TestDocsNameCommands holds that every command line in the pages for people is one that
+// the program takes.
+func TestDocsNameCommands(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..")
+	var pages []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/siem/*.md", "configs/*.md", "configs/nats/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %d pages (%v)", pattern, len(found), err)
+		}
+		pages = append(pages, found...)
+	}
+	line := regexp.MustCompile("(?m)(?:`|^\\$ \\./|^)(jwkswatch [a-z][^`|>#\\n&]*)")
+	n := 0
+	for _, path := range pages {
+		page, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range line.FindAllStringSubmatch(string(page), -1) {
+			n++
+			if err := known(strings.Fields(m[1])[1:]); err != nil {
+				t.Errorf("%s: %s: %v", filepath.Base(path), m[1], err)
+			}
+		}
+	}
+	if n < 50 {
+		t.Errorf("%d command lines found", n)
+	}
+}
