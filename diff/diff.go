@@ -105,9 +105,12 @@ type Field struct {
 	Before, After []string
 }
 
-// Replaced reports whether both sides have the member: another value, rather
-// than one that appeared or vanished.
-func (f Field) Replaced() bool { return len(f.Before) > 0 && len(f.After) > 0 }
+// Replaced reports whether both sides have the member and the new one has another
+// value: more than one that appeared or vanished. Material that stands in several
+// entries has several, and loses one with its entry.
+func (f Field) Replaced() bool {
+	return len(f.Before) > 0 && slices.ContainsFunc(f.After, func(v string) bool { return !slices.Contains(f.Before, v) })
+}
 
 // Labels returns the kids that the material gained and lost. A label that
 // appears on, or vanishes from, surviving material is a change too.

@@ -29,6 +29,8 @@ func TestAlteredMembers(t *testing.T) {
 		{"an encryption key signs", doc("A:a:use=enc", "B:b"), doc("A:a", "B:b"), []string{"high key.altered a"}},
 		{"by its operations", doc("A:a:key_ops=[\"encrypt\"]", "B:b"), doc("A:a:key_ops=[\"verify\"]", "B:b"), []string{"high key.altered a"}},
 		{"a public key that signs", doc("A:a:key_ops=[\"verify\"]"), doc(`A:a:key_ops=["sign","verify"]`), []string{"medium key.altered a"}},
+		{"the entry for encryption gone", doc("A:a:alg=RS256", "A:a:use=enc:alg=RSA-OAEP", "B:b"), doc("A:a:alg=RS256", "B:b"), []string{"informational set.ambiguous closed", "low key.altered a"}},
+		{"an entry of another algorithm", doc("A:a:alg=RS256", "B:b"), doc("A:a:alg=RS256", "A:a:alg=PS256", "B:b"), []string{"medium set.ambiguous", "high key.altered a"}},
 		{"one operation less", doc(`A:a:key_ops=["sign","verify"]`), doc("A:a:key_ops=[\"verify\"]"), []string{"low key.altered a"}},
 	} {
 		s := newSim(t)
