@@ -7,6 +7,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -51,6 +52,27 @@ type approved struct {
 
 func (a *approved) over(at time.Time) bool {
 	return a.Details.Until != nil && !at.Before(a.Details.Until.Time)
+}
+
+// announces reports whether it is for a key that the other one is for too.
+func (a *approved) announces(other *event.ApprovalDetails) bool {
+	if a.Details.Endpoint != other.Endpoint {
+		return false
+	}
+	for _, k := range thumbprints(&a.Details) {
+		if slices.Contains(thumbprints(other), k) {
+			return true
+		}
+	}
+	return false
+}
+
+func thumbprints(d *event.ApprovalDetails) []string {
+	list := slices.Clone(d.Keys)
+	if d.Thumbprint != nil {
+		list = append(list, *d.Thumbprint)
+	}
+	return list
 }
 
 // Approvals tells what changed among the announced changes since it was last
@@ -136,7 +158,13 @@ func (v *Voice) Revoke(ctx context.Context, at time.Time, id, by, reason string)
 		out = told.Details
 		out.RevokedBy, out.RevokedFor = event.TextOrNil(by), event.TextOrNil(reason)
 		delete(m.Approvals, id)
-		return []word{approvalWord(event.ApprovalRevoked, Approval{Details: out}, "an approval was taken back by "+by+": the change is no longer expected")}, true
+		then := "the change is no longer expected"
+		for _, other := range slices.Sorted(maps.Keys(m.Approvals)) {
+			if a := m.Approvals[other]; !a.Over && a.announces(&out) {
+				then = "another one still announces it: " + other
+			}
+		}
+		return []word{approvalWord(event.ApprovalRevoked, Approval{Details: out}, "an approval was taken back by "+by+": "+then)}, true
 	})
 	return out, cmp.Or(err, wrong)
 }

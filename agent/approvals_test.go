@@ -213,3 +213,36 @@ func (s *scene) told(t *testing.T, want ...string) {
 		t.Errorf("told %q, want %q", got, want)
 	}
 }
+
+// TestRevokeOneOfTwo holds that who takes back one of two approvals of a key is told that
+// it is still announced, and by which.
+func TestRevokeOneOfTwo(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *scene) {
+		s.start()
+		for _, reason := range []string{"CHG-1", "CHG-2"} {
+			a := agent.Approval{Details: event.ApprovalDetails{
+				Endpoint: "e000", Thumbprint: new(strings.Repeat("T", 43)), From: new(event.At(time.Now())), Until: new(event.At(time.Now().Add(time.Hour))), By: "iam", Reason: reason, Source: agent.FromCommand,
+			}}
+			if _, err := s.voice.Grant(t.Context(), time.Now(), a); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var ids []string
+		all, err := s.voice.Ledger(t.Context(), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range all {
+			ids = append(ids, a.Details.ID)
+		}
+		for i, says := range []string{"another one still announces it: " + ids[1], "the change is no longer expected"} {
+			if _, err := s.voice.Revoke(t.Context(), time.Now(), ids[i], "soc", "x"); err != nil {
+				t.Fatal(err)
+			}
+			list := s.events()
+			if m := list[len(list)-1].Data.Event.Message; !strings.Contains(m, says) {
+				t.Errorf("%q does not say %q", m, says)
+			}
+		}
+	})
+}

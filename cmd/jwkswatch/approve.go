@@ -239,7 +239,7 @@ Exits 4 when no daemon answers.`,
 		if *output == "json" {
 			return failed(json.NewEncoder(cmd.OutOrStdout()).Encode(row))
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s at %s is not expected any more\n", row.ID, subjectOf(&row), row.Endpoint)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s at %s is not expected by it any more; jwkswatch approvals lists what else is announced\n", row.ID, subjectOf(&row), row.Endpoint)
 		return failed(err)
 	}
 	return cmd
