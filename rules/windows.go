@@ -112,7 +112,7 @@ func (c *Case) fits(f *Finding, list []Finding) bool {
 	}
 	for _, r := range f.Reasons {
 		switch r {
-		case newProfile, weakerProfile:
+		case newProfile, weakerProfile, becameSigning:
 			return false
 		case rider:
 			if m := c.Policy.Expect.KeysMax; m == 0 || c.signing() > m {
