@@ -23,8 +23,17 @@ type Material struct {
 	classes []jwks.Class
 }
 
-// Key is the entry that stands for the material.
-func (m Material) Key() *jwks.Key { return &m.Entries[0] }
+// Key is the entry that stands for the material: the first that can verify
+// signatures, if any can. Else an entry for encryption before it would be what all
+// is judged by.
+func (m Material) Key() *jwks.Key {
+	for i := range m.Entries {
+		if m.Entries[i].Class() == jwks.ClassSignature {
+			return &m.Entries[i]
+		}
+	}
+	return &m.Entries[0]
+}
 
 // Kids are the non-empty labels of the material, sorted, without repeats.
 func (m Material) Kids() []string {

@@ -77,9 +77,16 @@ func last[T any](list []T, n int) []T {
 // thousands of fat ones must not make a memory that cannot be stored.
 func Slim(k jwks.Key) jwks.Key {
 	short := func(s string) string { return s[:min(len(s), maxGoneText)] }
-	k.Ops, k.HasOps, k.Encoding, k.Private, k.Defects = nil, false, nil, nil, nil
+	k.Encoding, k.Private, k.Defects = nil, nil, nil
 	k.Issuer, k.X5U, k.Exp, k.Nbf = "", "", "", ""
 	k.Kty, k.Crv, k.Alg, k.Use = short(k.Kty), short(k.Crv), short(k.Alg), short(k.Use)
+	var ops []string // one of them says which class it is
+	for _, op := range k.Ops {
+		if op == "verify" || len(ops) == 0 {
+			ops = []string{short(op)}
+		}
+	}
+	k.Ops = ops
 	return k
 }
 
@@ -89,12 +96,6 @@ func Purpose(keys []jwks.Key) []jwks.Key {
 	for i := range keys {
 		k := Slim(keys[i])
 		k.Kid, k.Kty, k.Crv, k.Alg, k.Cert, k.Form = "", "", "", "", [32]byte{}, [32]byte{}
-		k.HasOps = keys[i].HasOps
-		for _, op := range keys[i].Ops {
-			if op == "verify" || len(k.Ops) == 0 {
-				k.Ops = []string{op[:min(len(op), maxGoneText)]}
-			}
-		}
 		out[i] = k
 	}
 	return out

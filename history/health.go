@@ -1,7 +1,10 @@
 package history
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/jwks"
@@ -17,8 +20,8 @@ type Health struct {
 	Peer    string // endpoint whose key shares a factor with this one
 	// List and Source say where the private half is public, "" for nowhere known.
 	List, Source string
-	// Cert is the digest of the certificates that were checked, as jwks.Key.Cert
-	// has it; with another, they are checked once more.
+	// Cert is the digest of the certificates that were checked, as CertOf has it;
+	// with another, they are checked once more.
 	Cert                [32]byte
 	CertCodes           []string
 	NotBefore, NotAfter time.Time // of the first certificate; zero without one
@@ -138,7 +141,7 @@ func (m *Memory) VerdictOf(sum [32]byte) Verdict {
 // not checked by these checks, each material once.
 func (m *Memory) Unchecked(keys []jwks.Key, checks uint64) []int {
 	var out []int
-	seen := map[jwks.Identity]bool{}
+	seen, certs := map[jwks.Identity]bool{}, Certified(keys)
 	for i := range keys {
 		k := &keys[i]
 		s := m.Sightings[k.ID]
@@ -146,11 +149,55 @@ func (m *Memory) Unchecked(keys []jwks.Key, checks uint64) []int {
 			continue
 		}
 		seen[k.ID] = true
-		if h := s.Health; h == nil || h.Checked != checks || h.Cert != k.Cert {
+		if h := s.Health; h == nil || h.Checked != checks || h.Cert != certs[k.ID] {
 			out = append(out, i)
 		}
 	}
 	return out
+}
+
+// CertOf identifies the certificates of all entries of a key: where they have one
+// between them it is their jwks.Key.Cert, zero of none. Who looked at the first entry
+// alone would be shown a good one there.
+func CertOf(keys []jwks.Key, id jwks.Identity) [32]byte {
+	var list [][32]byte
+	for i := range keys {
+		if k := &keys[i]; k.ID == id && k.Cert != [32]byte{} {
+			list = append(list, k.Cert)
+		}
+	}
+	return together(list)
+}
+
+// Certified is CertOf of each key that has certificates.
+func Certified(keys []jwks.Key) map[jwks.Identity][32]byte {
+	of := map[jwks.Identity][][32]byte{}
+	for i := range keys {
+		if k := &keys[i]; k.Cert != [32]byte{} {
+			of[k.ID] = append(of[k.ID], k.Cert)
+		}
+	}
+	out := make(map[jwks.Identity][32]byte, len(of))
+	for id, list := range of {
+		out[id] = together(list)
+	}
+	return out
+}
+
+// together is one digest for several, whatever their order.
+func together(list [][32]byte) [32]byte {
+	slices.SortFunc(list, func(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) })
+	switch list = slices.Compact(list); len(list) {
+	case 0:
+		return [32]byte{}
+	case 1:
+		return list[0]
+	}
+	h := sha256.New()
+	for i := range list {
+		h.Write(list[i][:])
+	}
+	return [32]byte(h.Sum(nil))
 }
 
 func octetsOfHealth(h *Health) int {

@@ -257,8 +257,10 @@ func (m *Memory) Accept(keys []jwks.Key, after, at time.Time) {
 	kids := map[string]bool{}
 	for i := range keys {
 		k := keys[i]
+		if !here[k.ID] || k.Class() == jwks.ClassSignature { // of its entries one that signs, if any does
+			m.see(k, after, at)
+		}
 		here[k.ID] = true
-		m.see(k, after, at)
 		if k.Kid != "" {
 			kids[k.Kid] = true
 			m.bind(k.Kid, k.ID)

@@ -297,7 +297,7 @@ func (p *player) checks() *rules.Health {
 	if len(due) > 0 {
 		for i, key := range p.set.Publics() {
 			if k := &p.set.Keys[i]; slices.Contains(due, i) {
-				found.Keys[k.ID] = rules.CheckUp(&key, k.Cert, p.o.Blocklists)
+				found.Keys[k.ID] = rules.CheckUp(p.set, i, &key, p.o.Blocklists)
 			}
 		}
 	}

@@ -8,6 +8,15 @@ import (
 	"github.com/jwkswatch/jwkswatch/jwks"
 )
 
+// becameSigning is the reason of a key that is known, but not for signatures.
+const becameSigning = "became_signing_key"
+
+// becomesSigning reports whether a key that stood before only now can verify
+// signatures.
+func becomesSigning(ch diff.Change) bool {
+	return ch.Was != nil && ch.Material.In(jwks.ClassSignature) && !ch.Was.In(jwks.ClassSignature)
+}
+
 // altered judges other members of a key whose material is the same, and says why
 // it is more than a note.
 func (c *Case) altered(ch diff.Change) (to event.Severity, why string) {
@@ -18,8 +27,8 @@ func (c *Case) altered(ch diff.Change) (to event.Severity, why string) {
 		}
 	}
 	signs := ch.Material.In(jwks.ClassSignature)
-	if ch.Was != nil && signs && !ch.Was.In(jwks.ClassSignature) {
-		raise(event.SeverityHigh, "became_signing_key")
+	if becomesSigning(ch) {
+		raise(event.SeverityHigh, becameSigning)
 	}
 	for _, m := range ch.Fields {
 		switch m.Name {
@@ -42,7 +51,7 @@ func (c *Case) altered(ch diff.Change) (to event.Severity, why string) {
 // meaning says what follows from a reason for which an alteration matters.
 func meaning(why string) string {
 	switch why {
-	case "became_signing_key":
+	case becameSigning:
 		return "it did not verify signatures before, now it does"
 	case "use_replaced":
 		return "it serves another purpose now"

@@ -10,9 +10,20 @@ import (
 	"github.com/jwkswatch/jwkswatch/jwks"
 )
 
-// changes classifies a set against the baseline.
+// changes classifies a set against the baseline. A key that comes back and only now
+// can verify signatures is a new signing key: what was known of it is something else.
 func (s *step) changes(keys []jwks.Key) []diff.Change {
-	return s.known(diff.Classify(diff.Compare(s.m.Live, keys), history.Past{Memory: s.m, Now: s.o.At}))
+	list := s.known(diff.Classify(diff.Compare(s.m.Live, keys), history.Past{Memory: s.m, Now: s.o.At}))
+	for i := range list {
+		ch := &list[i]
+		if ch.Kind != diff.Reappeared || !ch.Material.In(jwks.ClassSignature) || s.retired(ch.ID, s.o.At) {
+			continue
+		}
+		if was := s.m.Sightings[ch.ID]; was != nil && was.Key.Class() != jwks.ClassSignature {
+			ch.Kind = diff.Added
+		}
+	}
+	return list
 }
 
 // merge is what two answers show between them: of each identity the entries of

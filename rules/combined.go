@@ -9,6 +9,19 @@ import (
 	"github.com/jwkswatch/jwkswatch/history"
 )
 
+// The reasons for which a change of keys is no ordinary one: the way to them is new
+// too. No change window and no habit lowers what has one.
+const (
+	transportNew = "transport_novel"
+	discoveryNew = "discovery_novel"
+	anotherOwner = "returned_as_another"
+)
+
+// overNewWay reports whether the finding has one of these reasons.
+func (f *Finding) overNewWay() bool {
+	return slices.ContainsFunc(f.Reasons, func(r string) bool { return r == transportNew || r == discoveryNew || r == anotherOwner })
+}
+
 // combined judges what came in one step on the way and in the keys. Whoever takes
 // an issuer over moves both; either alone has everyday reasons.
 func combined(c *Case, list []Finding) {
@@ -33,19 +46,24 @@ func combined(c *Case, list []Finding) {
 	returned(c, keys)
 	if len(discovery) > 0 {
 		for _, f := range append(discovery, keys...) {
-			f.because("discovery_novel")
-			f.lift(event.SeverityHigh, "discovery_novel")
+			f.because(discoveryNew)
+			f.lift(event.SeverityHigh, discoveryNew)
 		}
 	}
 	// An issuer of certificates that came within the hour before is part of the
-	// story too.
+	// story too. It was told as less than this by then: who takes a host over may
+	// serve the true keys first.
 	if len(transport) > 0 || transportNovel(c) {
 		for _, f := range keys {
-			f.because("transport_novel")
+			f.because(transportNew)
+			if len(transport) == 0 {
+				f.Verdict = event.Unexpected
+				f.lift(event.SeverityHigh, transportNew)
+			}
 		}
 		for _, f := range transport {
-			f.because("transport_novel")
-			f.lift(event.SeverityHigh, "transport_novel")
+			f.because(transportNew)
+			f.lift(event.SeverityHigh, transportNew)
 		}
 	}
 }
@@ -95,8 +113,8 @@ func returned(c *Case, keys []*Finding) {
 	}
 	for _, f := range keys {
 		if f.Type == event.SetReplaced {
-			f.because("returned_as_another")
-			f.lift(event.SeverityHigh, "returned_as_another")
+			f.because(anotherOwner)
+			f.lift(event.SeverityHigh, anotherOwner)
 		}
 	}
 }

@@ -32,14 +32,24 @@ func (a *Approval) fits(k *jwks.Key) bool {
 	return (a.Kid == "" || a.Kid == k.Kid) && (a.Alg == "" || a.Alg == k.Alg) && (a.Use == "" || a.Use == k.Use)
 }
 
-// approval finds the one that covers the key.
-func (p *Policy) approval(k *jwks.Key, at time.Time) *Approval {
-	for i := range p.Approvals {
-		if p.Approvals[i].covers(k, at) {
-			return &p.Approvals[i]
+// approval finds the one that covers the key of the case in each of its entries. What
+// stood before as it is needs none. A key whose approval says "for encryption, under
+// this kid" must not bring an entry of another kind along.
+func (c *Case) approval(k *jwks.Key, at time.Time) *Approval {
+	for i := range c.Policy.Approvals {
+		a := &c.Policy.Approvals[i]
+		if a.covers(k, at) && !slices.ContainsFunc(c.Keys, func(e jwks.Key) bool { return e.ID == k.ID && !a.fits(&e) && !c.stood(&e) }) {
+			return a
 		}
 	}
 	return nil
+}
+
+// stood reports whether the entry stood before, with the labels that approvals name.
+func (c *Case) stood(e *jwks.Key) bool {
+	return c.Before != nil && slices.ContainsFunc(c.Before.Live, func(k jwks.Key) bool {
+		return k.ID == e.ID && k.Kid == e.Kid && k.Alg == e.Alg && k.Use == e.Use
+	})
 }
 
 // declared holds findings against what was announced. It is the last word on
@@ -76,7 +86,7 @@ func (c *Case) announced(f *Finding) *Approval {
 	}
 	var found *Approval
 	for _, k := range keys {
-		a := c.Policy.approval(k, f.At)
+		a := c.approval(k, f.At)
 		if a == nil {
 			return nil
 		}
@@ -113,7 +123,7 @@ func approvedChange(c *Case) []Finding {
 		default:
 			continue
 		}
-		a := c.Policy.approval(ch.Material.Key(), ch.or(c.When).At)
+		a := c.approval(ch.Material.Key(), ch.or(c.When).At)
 		if a == nil {
 			continue
 		}

@@ -168,6 +168,9 @@ func learned(c *Case, list []Finding) {
 		switch c.habit.verdict {
 		case "uncertain":
 			f.because("uncertain_time")
+			if f.overNewWay() {
+				continue // nobody saw rotations, and the way to these keys is another
+			}
 			f.lower(event.SeverityMedium, "learned", "rotations_while_nobody_looked")
 		case "opens":
 			f.lower(event.SeverityMedium, "learned", "replaces_all_by_habit")

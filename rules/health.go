@@ -86,16 +86,12 @@ func Checks(lists []*keyhealth.Blocklist) uint64 {
 	return binary.BigEndian.Uint64(sum[:8]) | 1 // never 0, which says that nothing was checked
 }
 
-// CheckUp makes all checks of one key, which take some 10 ms of an RSA key of
-// 2,048 bits. cert is jwks.Key.Cert of the entry.
-func CheckUp(p *jwks.Public, cert [32]byte, lists []*keyhealth.Blocklist) *history.Health {
-	h := &history.Health{Checked: Checks(lists), Cert: cert}
+// CheckUp makes all checks of the key of entry i, whose public material is p. That
+// takes some 10 ms of an RSA key of 2,048 bits.
+func CheckUp(set *jwks.Set, i int, p *jwks.Public, lists []*keyhealth.Blocklist) *history.Health {
+	h := &history.Health{Checked: Checks(lists)}
 	for _, w := range keyhealth.Check(*p) {
 		h.Weak = append(h.Weak, history.Weakness{Code: w.Code, Severity: uint8(w.Grade)})
-	}
-	if c, ok := keyhealth.CheckCertificate(*p); ok {
-		h.CertCodes, h.NotBefore, h.NotAfter = c.Codes, c.NotBefore.Truncate(time.Millisecond), c.NotAfter.Truncate(time.Millisecond)
-		h.Issuer, h.Subject = shortSum(c.Issuer), shortSum(c.Subject)
 	}
 	for _, l := range lists {
 		if source, ok := l.Find(*p); ok {
@@ -103,7 +99,49 @@ func CheckUp(p *jwks.Public, cert [32]byte, lists []*keyhealth.Blocklist) *histo
 			break
 		}
 	}
+	certify(h, set, i, p)
 	return h
+}
+
+// certify holds the certificates of all entries of the key against it. Of several
+// that differ the time is that in which all are valid, and the names are the first's.
+func certify(h *history.Health, set *jwks.Set, i int, p *jwks.Public) {
+	id, own := set.Keys[i].ID, set.Keys[i].Cert
+	add := func(p *jwks.Public) {
+		c, ok := keyhealth.CheckCertificate(*p)
+		if !ok {
+			return
+		}
+		from, until := c.NotBefore.Truncate(time.Millisecond), c.NotAfter.Truncate(time.Millisecond)
+		if from.After(h.NotBefore) {
+			h.NotBefore = from
+		}
+		if h.NotAfter.IsZero() || !until.IsZero() && until.Before(h.NotAfter) {
+			h.NotAfter = until
+		}
+		for _, code := range c.Codes {
+			if !slices.Contains(h.CertCodes, code) {
+				h.CertCodes = append(h.CertCodes, code)
+			}
+		}
+		if h.Issuer == [8]byte{} && h.Subject == [8]byte{} {
+			h.Issuer, h.Subject = shortSum(c.Issuer), shortSum(c.Subject)
+		}
+	}
+	add(p)
+	done := [][32]byte{own}
+	also := func(k *jwks.Key) bool {
+		return k.ID == id && k.Cert != [32]byte{} && !slices.Contains(done, k.Cert)
+	}
+	if slices.ContainsFunc(set.Keys, func(k jwks.Key) bool { return also(&k) }) {
+		for j, other := range set.Publics() {
+			if k := &set.Keys[j]; also(k) {
+				add(&other)
+				done = append(done, k.Cert)
+			}
+		}
+	}
+	h.Cert = history.CertOf(set.Keys, id)
 }
 
 // shortSum is what is remembered of a name, zero for none.
@@ -147,7 +185,7 @@ func Examine(book []Rule, set *jwks.Set, p Policy, lists []*keyhealth.Blocklist,
 	for i, pub := range set.Publics() {
 		k := &set.Keys[i]
 		if s := m.Sightings[k.ID]; s.Health == nil {
-			s.Health = CheckUp(&pub, k.Cert, lists)
+			s.Health = CheckUp(set, i, &pub, lists)
 		}
 	}
 	return append(out, Recall(book, &Recalled{Policy: p, Before: m, At: at, Set: set})...)

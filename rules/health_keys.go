@@ -86,8 +86,9 @@ func grave(severity event.Severity) string {
 // found and by the time of the answer.
 func certificates(r *Recalled) []Flaw {
 	var out []Flaw
+	certs := history.Certified(r.Set.Keys)
 	for k, h := range r.each {
-		if h == nil || h.Cert != k.Cert {
+		if h == nil || h.Cert != certs[k.ID] {
 			continue // another one stands there now: it is not checked yet
 		}
 		codes := slices.Clone(h.CertCodes)

@@ -43,7 +43,7 @@ func (s *sim) examine(body []byte) {
 		if !ok {
 			s.t.Fatalf("no public material of key %d", i)
 		}
-		s.health.Keys[set.Keys[i].ID] = rules.CheckUp(&p, set.Keys[i].Cert, nil)
+		s.health.Keys[set.Keys[i].ID] = rules.CheckUp(set, i, &p, nil)
 	}
 }
 

@@ -124,7 +124,11 @@ func keyRelabelled(c *Case) []Finding {
 		kids := ch.Fields[0]
 		f.Details = &event.KeyRelabelledDetails{KidsBefore: text(kids.Before), KidsAfter: text(kids.After), Confirmation: ch.Seen}
 		f.Change = fields(ch.Fields)
-		f.Message = c.message(f, noun(ch.Material), "has other kids than before, its material is the same", "tokens that name a kid no longer there fail")
+		effect := "tokens that name a kid no longer there fail"
+		if becomesSigning(ch.Change) { // by an entry with a use of its own, under a kid of its own
+			f.Severity, f.Verdict, f.Reasons, effect = event.SeverityHigh, event.Unexpected, []string{becameSigning}, meaning(becameSigning)
+		}
+		f.Message = c.message(f, noun(ch.Material), "has other kids than before, its material is the same", effect)
 	})
 }
 

@@ -11,9 +11,13 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/jwkswatch/jwkswatch/event"
+	"github.com/jwkswatch/jwkswatch/jwks"
+	"github.com/jwkswatch/jwkswatch/rules"
 )
 
 // TestCertificateOfAnotherCA holds that a renewal with the same names is no news,
@@ -74,6 +78,61 @@ func TestCertificateOfAnotherCA(t *testing.T) {
 		f := s.only(event.KeyCertificateChanged)
 		if f.Severity != c.want || !slices.Equal(f.Reasons, c.reasons) {
 			t.Errorf("%s: %s %q: %s", name, f.Severity, f.Reasons, f.Message)
+		}
+	}
+}
+
+// TestGoodCertificateBesideABadOne holds that a key which stands twice, first with
+// its own certificate or none, hides no certificate of another key behind it.
+func TestGoodCertificateBesideABadOne(t *testing.T) {
+	t.Parallel()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	point, err := key.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := func(k *ecdsa.PrivateKey) string {
+		c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "idp"}, NotBefore: start, NotAfter: start.Add(year)}
+		der, err := x509.CreateCertificate(rand.Reader, c, c, &k.PublicKey, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf(`,"x5c":[%q]`, base64.StdEncoding.EncodeToString(der))
+	}
+	entry := func(more string) string {
+		return fmt.Sprintf(`{"kty":"EC","kid":"a","crv":"P-256","x":"%s","y":"%s"%s}`, b64(point[1:33]), b64(point[33:]), more)
+	}
+	set := func(entries ...string) []byte { return []byte(`{"keys":[` + strings.Join(entries, ",") + `]}`) }
+	good, bad := certificate(key), certificate(other)
+	for name, c := range map[string]struct {
+		then []byte
+		want int
+	}{
+		"alone":                {set(entry(bad)), 1},
+		"behind one without":   {set(entry(""), entry(bad)), 1},
+		"behind a good one":    {set(entry(good), entry(bad)), 1},
+		"behind the good ones": {set(entry(good), entry(good), entry(bad)), 1},
+		"two that are good":    {set(entry(good), entry(certificate(key))), 0},
+		"a good one and none":  {set(entry(""), entry(good)), 0},
+	} {
+		s := newSim(t)
+		s.now = start.Add(time.Hour)
+		s.poll(set(entry(good)))
+		scene(examined(c.then), polls(c.then, c.then))(s)
+		list := s.openings(event.KeyCertificateInvalid)
+		if len(list) != c.want || c.want > 0 && list[0].Severity != event.SeverityHigh {
+			t.Errorf("%s: %v", name, tell(s.all))
+		}
+		set := jwks.Parse(c.then)
+		if due := s.memory().Unchecked(set.Keys, rules.Checks(nil)); len(due) > 0 {
+			t.Errorf("%s: still to be checked: %v", name, due)
 		}
 	}
 }

@@ -321,7 +321,7 @@ func noun(m diff.Material) string {
 // announcement says who may have announced a new key.
 func (c *Case) announcement(k *jwks.Key, at time.Time, inWindow bool) string {
 	switch {
-	case c.Policy.approval(k, at) != nil:
+	case c.approval(k, at) != nil:
 		return "as approved"
 	case inWindow:
 		return "a change window was open"

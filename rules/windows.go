@@ -107,9 +107,12 @@ func (c *Case) oneStep() time.Duration { return max(sameStep, uncertainAfter*c.P
 // window: of the usual kind, alone, and without anything new on the way. Who waits
 // for an open window is not let in by it.
 func (c *Case) fits(f *Finding, list []Finding) bool {
+	if f.overNewWay() {
+		return false
+	}
 	for _, r := range f.Reasons {
 		switch r {
-		case newProfile, weakerProfile:
+		case newProfile, weakerProfile, becameSigning:
 			return false
 		case rider:
 			if m := c.Policy.Expect.KeysMax; m == 0 || c.signing() > m {

@@ -48,6 +48,7 @@ func TestWindows(t *testing.T) {
 		"outside":             {shut, ab, event.KeyAdded, event.SeverityHigh, event.Unexpected, "outside_change_window"},
 		"no window":           {func(*sim) {}, ab, event.KeyAdded, event.SeverityLow, event.Informational, ""},
 		"outside, encryption": {shut, polls(doc("A:a", "B:b:use=enc")), event.KeyAdded, event.SeverityLow, event.Informational, ""},
+		"behind encryption":   {shut, polls(doc("A:a", "B:b:use=enc", "B:c:use=sig")), event.KeyAdded, event.SeverityHigh, event.Unexpected, "outside_change_window"},
 		"just over":           {opens(time.Hour + time.Minute), ab, event.KeyAdded, event.SeverityLow, event.Expected, "in_change_window"},
 		"over":                {opens(time.Hour), ab, event.KeyAdded, event.SeverityHigh, event.Unexpected, "outside_change_window"},
 		"all replaced":        {opens(2 * time.Hour), polls(doc("B:b", "C:c")), event.SetReplaced, event.SeverityLow, event.Expected, "in_change_window"},

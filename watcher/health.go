@@ -209,7 +209,7 @@ func (w *Watcher) check(j *job, i int, found *rules.Health) {
 	if !ok {
 		return
 	}
-	found.Keys[k.ID] = rules.CheckUp(&p, k.Cert, w.blocklists())
+	found.Keys[k.ID] = rules.CheckUp(j.set, i, &p, w.blocklists())
 	if p.N == nil {
 		return
 	}
