@@ -202,7 +202,7 @@ func TestStoppedWhileItStarts(t *testing.T) {
 		_ = db.Close()
 		t.Fatal("opening does not heed its context: this test shows nothing")
 	}
-	if err := run(ctx, filepath.Join(dir, "jwkswatch.yaml"), c, io.Discard, &errs); err != nil || !strings.Contains(errs.String(), "stopped before it began") {
+	if err := run(ctx, filepath.Join(dir, "jwkswatch.yaml"), c, nil, io.Discard, &errs); err != nil || !strings.Contains(errs.String(), "stopped before it began") {
 		t.Errorf("error is %v\n%s", err, &errs)
 	}
 }

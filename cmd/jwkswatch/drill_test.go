@@ -38,7 +38,7 @@ func TestScheduledDrills(t *testing.T) {
 	out, errs := &lines{}, &lines{}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- run(ctx, path, c, out, errs) }()
+	go func() { done <- run(ctx, path, c, nil, out, errs) }()
 	await := func(what string) {
 		t.Helper()
 		for deadline := time.Now().Add(90 * time.Second); !strings.Contains(out.String(), what); time.Sleep(50 * time.Millisecond) {

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/jwkswatch/jwkswatch/agent"
@@ -35,6 +33,7 @@ const (
 type exchange struct {
 	d      *daemon
 	path   string
+	hangup <-chan os.Signal           // nil in tests that send none
 	work   chan func(context.Context) // for the goroutine of run
 	tried  [32]byte                   // fingerprint of what was tried last
 	untold *configs.Config            // in use when the first change came that is not told yet
@@ -58,9 +57,6 @@ func newExchange(d *daemon, path string, c *configs.Config) *exchange {
 
 // run serves reloads until the context ends.
 func (x *exchange) run(ctx context.Context) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for {
@@ -69,7 +65,7 @@ func (x *exchange) run(ctx context.Context) {
 			return
 		case <-ticker.C:
 			x.look(ctx)
-		case <-hangup:
+		case <-x.hangup:
 			x.d.post.reopen()
 			x.load(ctx, bySignal)
 		case do := <-x.work:

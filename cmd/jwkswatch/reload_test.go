@@ -118,3 +118,33 @@ func TestReloadUnderLoad(t *testing.T) {
 		t.Errorf("exit code %d\n%s", code, d.errs)
 	}
 }
+
+// TestHangupAtAnyTime holds that a hang-up never ends the daemon: not while it opens
+// its state, which it is told to log before, and not while it stops.
+func TestHangupAtAnyTime(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	config := write(t, dir, "jwkswatch.yaml", fmt.Sprintf(`
+state: { path: %s/state.db }
+endpoints: [{ name: idp, jwks_uri: "http://127.0.0.1:1/jwks", allow_private: true, headers: { X-Trace: a } }]
+sinks: [{ name: log, type: log }]
+`, dir))
+	d := startDaemon(t, config)
+	d.until(t, "the warning before the state is opened", func() bool { return strings.Contains(d.errs.String(), "clear text") })
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		for {
+			select {
+			case <-ended:
+				return
+			case <-time.After(time.Millisecond):
+				_ = d.cmd.Process.Signal(syscall.SIGHUP) // it may be gone
+			}
+		}
+	}()
+	d.until(t, "a reload", func() bool { return strings.Contains(d.errs.String(), "loaded again") })
+	if code := d.stop(t); code != 0 || !strings.Contains(d.errs.String(), `"stopped"`) {
+		t.Errorf("exit code %d\n%s", code, d.errs)
+	}
+}

@@ -42,6 +42,10 @@ Exits 78 when the configuration is bad, 1 when the state cannot be opened.`,
 	}
 	file := configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		// From here to the very end, or one that comes while the state is opened or
+		// the journal drained ends the process.
+		hangup := make(chan os.Signal, 1)
+		signal.Notify(hangup, syscall.SIGHUP)
 		path := configPath(*file)
 		c, err := loadConfig(path, cmd.ErrOrStderr())
 		if err != nil {
@@ -50,7 +54,7 @@ Exits 78 when the configuration is bad, 1 when the state cannot be opened.`,
 			}
 			return err
 		}
-		if err := run(cmd.Context(), path, c, cmd.OutOrStdout(), cmd.ErrOrStderr()); err != nil {
+		if err := run(cmd.Context(), path, c, hangup, cmd.OutOrStdout(), cmd.ErrOrStderr()); err != nil {
 			return &ended{exitFailed, err}
 		}
 		return nil
@@ -58,8 +62,8 @@ Exits 78 when the configuration is bad, 1 when the state cannot be opened.`,
 	return cmd
 }
 
-// run is the daemon.
-func run(ctx context.Context, path string, c *configs.Config, out, errs io.Writer) error {
+// run is the daemon. It loads its configuration again at each hangup.
+func run(ctx context.Context, path string, c *configs.Config, hangup <-chan os.Signal, out, errs io.Writer) error {
 	log := operations(errs)
 	// net/http writes to the standard logger what a server sends beyond its
 	// answer: an issuer's text, which must not break the stream of JSON lines.
@@ -88,6 +92,7 @@ func run(ctx context.Context, path string, c *configs.Config, out, errs io.Write
 		return errors.Join(err, db.Close())
 	}
 	d.keeper, d.young = keeper, db.Written() == 0
+	d.exchange.hangup = hangup
 	log.Info().Str("version", version()).Int("endpoints", len(c.Endpoints)).Int("sinks", len(c.Sinks)).
 		Str("state", c.State.Path).Str("config_digest", digest(c.Digest)).Msg("watching")
 	err = errors.Join(d.run(ctx), db.Close())
