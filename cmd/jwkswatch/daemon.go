@@ -115,11 +115,19 @@ func (d *daemon) run(ctx context.Context) error {
 	if err := d.listen(); err != nil {
 		return err
 	}
-	made, err := d.post.open(ctx, c.Sinks)
+	// A stop does not break a start off in the middle: it takes moments, and what is
+	// begun ends in order.
+	whole := context.WithoutCancel(ctx)
+	made, err := d.post.open(whole, c.Sinks)
 	if err != nil {
 		return err
 	}
-	if err := d.begin(ctx, c); err != nil {
+	err = d.upgraded(ctx)
+	stopped := ctx.Err() != nil // perhaps without the backup: this version writes nothing
+	if err == nil && !stopped {
+		err = d.begin(whole, c)
+	}
+	if err != nil || stopped {
 		for _, m := range made {
 			err = errors.Join(err, m.close())
 		}
@@ -195,9 +203,6 @@ func (d *daemon) listen() error {
 
 // begin says that the agent watches from now on.
 func (d *daemon) begin(ctx context.Context, c *configs.Config) error {
-	if err := d.upgraded(ctx); err != nil {
-		return err
-	}
 	if err := d.loss(ctx); err != nil {
 		return err
 	}

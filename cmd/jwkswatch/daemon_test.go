@@ -207,6 +207,23 @@ func TestStoppedWhileItStarts(t *testing.T) {
 	}
 }
 
+// TestStoppedBeforeItWatches holds that a daemon which is told to stop after it has
+// opened its state, and before its first poll, ends in order too.
+func TestStoppedBeforeItWatches(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := write(t, dir, "jwkswatch.yaml", fmt.Sprintf(wiring, dir))
+	d := wired(t, dir, file)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := d.run(ctx); err != nil {
+		t.Error(err)
+	}
+	if n := d.db.Written(); n != 0 {
+		t.Errorf("%d events of a start that was none", n)
+	}
+}
+
 // TestBackupBeforeAnUpgrade holds that a state which another version wrote last is
 // copied before this one writes to it, and that of the same version is not.
 func TestBackupBeforeAnUpgrade(t *testing.T) {
@@ -239,7 +256,7 @@ func TestBackupBeforeAnUpgrade(t *testing.T) {
 			own := d.voice.Observer
 			d.voice.Observer = func() event.Observer { o := own(); o.Version = as; return o }
 		}
-		if err := errors.Join(d.begin(t.Context(), c), keeper.Write(t.Context()), db.Close()); err != nil {
+		if err := errors.Join(d.upgraded(t.Context()), d.begin(t.Context(), c), keeper.Write(t.Context()), db.Close()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -107,9 +107,9 @@ func (d *daemon) backups(ctx context.Context) {
 
 // upgraded keeps a backup before this version writes to a state that another one wrote
 // last: there is no way back from what a newer version has stored. That it cannot be kept
-// is no reason not to watch.
+// is no reason not to watch; a stop breaks it off.
 func (d *daemon) upgraded(ctx context.Context) error {
-	last, ran, err := d.voice.Ran(ctx, time.Now())
+	last, ran, err := d.voice.Ran(context.WithoutCancel(ctx), time.Now())
 	if err != nil {
 		return fmt.Errorf("reading which version ran last: %w", err)
 	}
