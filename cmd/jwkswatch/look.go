@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -20,6 +21,7 @@ type linter struct {
 	client  *fetch.Client
 	private bool
 	timeout time.Duration
+	clock   []time.Duration // how far the Date of each answer lies back
 }
 
 // read gets the key set of a target.
@@ -34,6 +36,11 @@ func (l *linter) read(ctx context.Context, r *lintResult, target string) ([]byte
 	if err := t.Prepare(); err != nil {
 		return nil, err
 	}
+	return l.look(ctx, r, t)
+}
+
+// look gets the key set from a URL of keys, of a discovery document, or of an issuer.
+func (l *linter) look(ctx context.Context, r *lintResult, t fetch.Target) ([]byte, error) {
 	body, status, err := l.get(ctx, t)
 	if err != nil {
 		return nil, err
@@ -67,6 +74,9 @@ func isURL(target string) bool {
 
 func (l *linter) get(ctx context.Context, t fetch.Target) (body []byte, status int, err error) {
 	resp, err := l.client.Get(ctx, t, nil)
+	if at, err := http.ParseTime(resp.Date); err == nil {
+		l.clock = append(l.clock, time.Since(at))
+	}
 	return resp.Body, resp.Status, err
 }
 

@@ -70,7 +70,7 @@ func (c *compaction) run(ctx context.Context) (err error) {
 		return err
 	}
 	dir := filepath.Dir(c.path)
-	if free, err := freeRoom(dir); err == nil && int64(free) < 2*(c.sizes.Before-c.db.Spare()) {
+	if free, err := FreeRoom(dir); err == nil && int64(free) < 2*(c.sizes.Before-c.db.Spare()) {
 		return fmt.Errorf("%s has %d octets free: %w", dir, free, syscall.ENOSPC)
 	}
 	prefix := filepath.Base(c.path) + compactMark

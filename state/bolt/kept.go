@@ -128,7 +128,7 @@ func (db *DB) roomFor(dir string) error {
 	if err != nil {
 		return err
 	}
-	free, err := freeRoom(dir)
+	free, err := FreeRoom(dir)
 	if err != nil || free >= 2*uint64(size) {
 		return nil // what cannot be known is tried
 	}

@@ -2,9 +2,9 @@ package bolt
 
 import "syscall"
 
-// freeRoom returns how many octets this process may still write to the file
+// FreeRoom returns how many octets this process may still write to the file
 // system of a folder.
-func freeRoom(dir string) (uint64, error) {
+func FreeRoom(dir string) (uint64, error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return 0, err

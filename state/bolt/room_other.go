@@ -4,5 +4,5 @@ package bolt
 
 import "errors"
 
-// freeRoom cannot tell here.
-func freeRoom(string) (uint64, error) { return 0, errors.ErrUnsupported }
+// FreeRoom cannot tell here.
+func FreeRoom(string) (uint64, error) { return 0, errors.ErrUnsupported }
