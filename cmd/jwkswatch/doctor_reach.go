@@ -102,7 +102,7 @@ func (l *linter) ask(ctx context.Context, r *lintResult, t fetch.Target, issuer 
 		case !ok && len(r.Notes) > 0:
 			return nil, errors.New(r.Notes[0])
 		case !ok:
-			return nil, errors.New("no discovery document")
+			return nil, fmt.Errorf("no discovery document: %w", l.missed)
 		}
 		return l.follow(ctx, r, t, m)
 	}
@@ -222,6 +222,7 @@ func dial(ctx context.Context, address string, secure bool, files configs.TLS) e
 func connectNATS(ctx context.Context, c *configs.Config, s configs.Sink) diagnosis {
 	const part = "sink"
 	cfg := natsConfig(s, c.Observer.Name)
+	cfg.ReconnectWait = 100 * time.Millisecond // only the second attempt says why the first failed
 	makes := cfg.Manage == sinks.ManageCreate
 	if makes {
 		cfg.Manage = sinks.ManageVerify
@@ -233,6 +234,7 @@ func connectNATS(ctx context.Context, c *configs.Config, s configs.Sink) diagnos
 	defer n.Close() //nolint:errcheck // nothing was sent
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	var refused time.Time // the first failure: another server of the URL may do better
 	for {
 		st := n.Stats()
 		switch {
@@ -245,13 +247,19 @@ func connectNATS(ctx context.Context, c *configs.Config, s configs.Sink) diagnos
 		case st.Connected && st.StreamJudged:
 			return say(part, warning, st.StreamProblems, "docs/siem/nats.md has the stream's definition")
 		}
+		if refused.IsZero() && st.LastError != "" {
+			refused = time.Now()
+		}
+		if !st.Connected && !refused.IsZero() && time.Since(refused) > 2*time.Second {
+			return say(part, broken, "not connected: "+st.LastError, "")
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			if st.Connected {
 				return say(part, unknown, "connected, but the stream could not be looked at: "+st.LastViolation, "")
 			}
-			return say(part, broken, "not connected: "+st.LastError, "")
+			return say(part, broken, "not connected in time", "")
 		}
 	}
 }

@@ -103,7 +103,7 @@ sinks:
 		}
 	}
 	for name, want := range map[string]string{
-		"endpoint page": "no key set", "endpoint good": "1 keys", "clock": "1h0m", "sink nats": "JWKSWATCH",
+		"endpoint page": "no key set", "endpoint good": "1 keys", "clock": "1h0m", "sink nats": "JWKSWATCH", "sink down": "refused", "endpoint issuer": "discovery",
 	} {
 		if !strings.Contains(by[name].Text, want) {
 			t.Errorf("%s says %q, want %q in it", name, by[name].Text, want)

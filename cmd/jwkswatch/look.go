@@ -22,6 +22,7 @@ type linter struct {
 	private bool
 	timeout time.Duration
 	clock   []time.Duration // how far the Date of each answer lies back
+	missed  error           // why the last discovery document was none
 }
 
 // read gets the key set of a target.
@@ -84,16 +85,21 @@ func (l *linter) get(ctx context.Context, t fetch.Target) (body []byte, status i
 func (l *linter) discover(ctx context.Context, r *lintResult, issuer fetch.Target) (fetch.Metadata, bool) {
 	urls, err := fetch.DiscoveryURLs(issuer.URL)
 	if err != nil {
-		return fetch.Metadata{}, false // with a query it is no issuer
+		l.missed = err // with a query it is no issuer
+		return fetch.Metadata{}, false
 	}
 	for _, u := range urls {
 		t := issuer
 		t.URL = u
-		if t.Prepare() != nil {
+		if l.missed = t.Prepare(); l.missed != nil {
 			continue
 		}
 		body, status, err := l.get(ctx, t)
-		if err != nil || status != 200 {
+		if err == nil && status != 200 {
+			err = fmt.Errorf("HTTP status %d", status)
+		}
+		if err != nil {
+			l.missed = err
 			continue
 		}
 		m, err := fetch.ParseMetadata(body)
