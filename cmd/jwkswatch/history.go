@@ -30,6 +30,26 @@ func newHistory() *cobra.Command {
 	return cmd
 }
 
+func newTimeline() *cobra.Command {
+	return question[query.Timeline]{
+		cmd: &cobra.Command{
+			Use:   "timeline ENDPOINT",
+			Short: "When each key of one endpoint came and went",
+			Long: help(`When each key of one endpoint came and went, as bars of one scale: how they overlap
+shows how it rotates. "=" while a key was surely published, "-" between two polls of
+which one had it, "<" where it was there before anybody looked, ">" while it is live.
+Of a key that came back it is the last life.`),
+			Example: "  jwkswatch timeline corp-idp\n  jwkswatch timeline corp-idp -o json",
+			Args:    cobra.ExactArgs(1),
+		},
+		ask: func(ctx context.Context, a query.Answers, args []string) (query.Timeline, error) {
+			keys, err := a.Keys(ctx, query.KeyFilter{Endpoint: args[0]})
+			return query.NewTimeline(args[0], keys, time.Now()), err
+		},
+		print: query.PrintTimeline,
+	}.command()
+}
+
 func newShow() *cobra.Command {
 	var at *string
 	q := question[query.Shown]{

@@ -107,7 +107,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 findings or changes found,
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
 		newRun(), newDemo(), newLint(), newDiff(), newRules(), newConfig(),
-		newStatus(), newEndpoints(), newEvents(), newHistory(), newShow(), newToken(), newExplain(), newApprove(), newApprovals(), newRevoke(), newDrill(), newVerify(), newReload(), newBackup(), newRestore(), newMigrate(), newStateCheck(), newReplay(), newHealthcheck(), newDoctor(),
+		newStatus(), newEndpoints(), newEvents(), newHistory(), newShow(), newTimeline(), newToken(), newExplain(), newApprove(), newApprovals(), newRevoke(), newDrill(), newVerify(), newReload(), newBackup(), newRestore(), newMigrate(), newStateCheck(), newReplay(), newHealthcheck(), newDoctor(),
 		newVersion(), newCompletion(),
 	)
 	return root
