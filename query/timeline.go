@@ -77,11 +77,18 @@ func PrintTimeline(w io.Writer, t Timeline) error {
 	}
 	out := newTable(w)
 	out.row("KID", "ALG", "CAME BY", "GONE BY", fmt.Sprintf("%-*s", bars+2, when(&t.From)), "")
+	named := map[string]bool{}
 	for i := range t.Keys {
 		l := &t.Keys[i]
 		note := ""
-		if l.Returned {
+		switch {
+		case l.Kid != nil && named[*l.Kid]:
+			note = "the kid named another key"
+		case l.Returned:
 			note = "was there before"
+		}
+		if l.Kid != nil {
+			named[*l.Kid] = true
 		}
 		gone := "live"
 		if l.GoneBy != nil {

@@ -22,7 +22,7 @@ func TestTimeline(t *testing.T) {
 		{Kid: new("new"), FirstAfter: day(30), WatchedFrom: day(30), LastSeen: day(47.9)},
 		{Kid: new("old"), WatchedFrom: day(0), LastSeen: day(31), GoneBy: day(35)},
 		{Kid: new("brief\x1b[2J\n"), FirstAfter: day(10), WatchedFrom: day(10.1), LastSeen: day(10.2), GoneBy: day(10.3), Returned: true},
-		{FirstAfter: day(20), WatchedFrom: day(23), LastSeen: day(40)}, // live, and the endpoint is away
+		{FirstAfter: day(20), WatchedFrom: day(23), LastSeen: day(40), Kid: new("old")}, // live, and the endpoint is away
 	}
 	timeline := query.NewTimeline("idp", keys, now)
 	var out strings.Builder
@@ -47,7 +47,7 @@ func TestTimeline(t *testing.T) {
 			t.Errorf("line %d is\n%q, want\n%q", i, got, want)
 		}
 	}
-	if !strings.Contains(lines[3], "was there before") || strings.Contains(lines[2], "was there before") {
+	if !strings.Contains(lines[3], "was there before") || strings.Contains(lines[2], "was there before") || !strings.Contains(lines[4], "named another key") {
 		t.Errorf("%q", lines)
 	}
 	out.Reset()
