@@ -121,8 +121,8 @@ func TestSigmaFires(t *testing.T) {
 			}
 			ids[d.ID], ids[d.Name] = true, true
 		}
-		if strings.HasPrefix(name, "correlation_") {
-			continue
+		if strings.HasPrefix(name, "correlation_") || name == "other_alert" {
+			continue // both are played below
 		}
 		var fired []string
 		for event, e := range events {
@@ -146,8 +146,53 @@ func TestSigmaFires(t *testing.T) {
 			t.Errorf("%s is %s, and no rule fires on it", name, level)
 		}
 	}
-	if len(files) < len(want)+4 {
-		t.Errorf("%d files for %d rules and four correlations", len(files), len(want))
+	if len(files) < len(want)+5 {
+		t.Errorf("%d files for %d rules, the one for all others and four correlations", len(files), len(want))
+	}
+}
+
+// TestSigmaLeavesNothingOut raises each golden event to high, as reasons, tiers and
+// rules of the operator may: some rule fires, and the one for all others when no other
+// does. The end of a condition and a drill are no alert, nor is what was lowered, as an
+// approval does; only an approval itself is told whatever its severity, and what nothing
+// lowers.
+func TestSigmaLeavesNothingOut(t *testing.T) {
+	t.Parallel()
+	files, _ := sigmaFiles(t)
+	rest := &files["other_alert"][0]
+	always := []string{"approval_granted", "key_compromised", "key_mutated", "key_private"}
+	alone := 0
+	for name, e := range goldens(t) {
+		raised := clone(t, e)
+		facts := raised["data"].(map[string]any)["event"].(map[string]any)
+		facts["severity"], facts["severity_id"] = "high", 4
+		by := 0
+		for file, docs := range files {
+			if !strings.HasPrefix(file, "correlation_") && file != "other_alert" && docs[0].matches(t, raised) {
+				by++
+			}
+		}
+		others := rest.matches(t, raised)
+		if others {
+			alone++
+		}
+		if ends := strings.HasSuffix(name, ".closed"); ends && (others || by > 0) || !ends && others == (by > 0) {
+			t.Errorf("%s, raised to high: %d rules fire, and the one for all others: %v", name, by, others)
+		}
+		if facts["drill"] = true; rest.matches(t, raised) {
+			t.Errorf("%s: fires on a drill", name)
+		}
+		facts["drill"], facts["severity"], facts["severity_id"] = false, "informational", 1
+		for file, docs := range files {
+			switch {
+			case strings.HasPrefix(file, "correlation_"), slices.Contains(always, file):
+			case docs[0].matches(t, raised):
+				t.Errorf("%s fires on %s, lowered to informational", file, name)
+			}
+		}
+	}
+	if alone == 0 {
+		t.Error("the rule for all others never fires")
 	}
 }
 

@@ -39,6 +39,7 @@ type Webhook struct {
 
 	took    bool      // its last answer took an event
 	vouched time.Time // when it took another event than the one that it refused
+	whose   string    // endpoint of the one that it refused then
 	refused string    // id of the event that it refused last
 	times   int       // in a row
 }
@@ -112,12 +113,14 @@ func (w *Webhook) about(ctx context.Context, secrets [][]byte, rest []state.Entr
 	if r.code == http.StatusRequestEntityTooLarge || plain && w.took {
 		return fmt.Errorf("%w: %w", ErrRejected, r)
 	}
-	if time.Since(w.vouched) >= vouchedFor {
+	// What it took then says nothing of an event of another endpoint: a receiver that has
+	// come to refuse everything meanwhile would have everything parked.
+	if w.whose != e.Endpoint || time.Since(w.vouched) >= vouchedFor {
 		other := slices.IndexFunc(rest, func(o state.Entry) bool { return o.Endpoint != e.Endpoint })
 		if other < 0 || w.post(ctx, secrets, &rest[other]) != nil {
 			return fmt.Errorf("%w: the receiver answers HTTP %d", ErrMisconfigured, r.code)
 		}
-		w.vouched = time.Now()
+		w.vouched, w.whose = time.Now(), e.Endpoint
 	}
 	if plain || w.times >= maxRefusals {
 		return fmt.Errorf("%w: %w, and takes others", ErrRejected, r)

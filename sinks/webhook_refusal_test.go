@@ -119,3 +119,47 @@ func TestWebhookVouched(t *testing.T) {
 		t.Errorf("asked %d times for five events", asked)
 	}
 }
+
+// TestWebhookRefusesEverythingLater has a receiver that refused the events of one endpoint,
+// and took others, and then refuses everything: of the others only the first, which came
+// right after one that was taken, may be parked.
+func TestWebhookRefusesEverythingLater(t *testing.T) {
+	t.Parallel()
+	var wrong atomic.Bool
+	h, w := newHook(t, firstSecret, nil)
+	srv := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		if wrong.Load() || strings.Contains(string(body), "OR 1=1") {
+			out.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		r.Body = io.NopCloser(strings.NewReader(string(body)))
+		h.ServeHTTP(out, r)
+	}))
+	defer srv.Close()
+	w.URL = srv.URL
+	evil := func(i int) state.Entry {
+		return sampleOf(i, "evil", "key.added", event.SeverityHigh, `kid \' OR 1=1 --`)
+	}
+	list := []state.Entry{sample(1, "corp"), evil(2), evil(3), sample(4, "corp"), sample(5, "corp")}
+	j := newJournal(list...)
+	d, stop := deliver(t, j, w, (&ops{}).logger())
+	eventually(t, "the first have arrived", func() bool { return d.Stats().CaughtUp })
+	wrong.Store(true)
+	late := []state.Entry{sample(6, "corp"), sample(7, "other"), sample(8, "corp"), sample(9, "third")}
+	before := d.Stats().Retries
+	for _, e := range late {
+		j.add(e)
+	}
+	eventually(t, "it waits", func() bool { return d.Stats().Retries > before+3 || d.Stats().Parked > 5 })
+	wrong.Store(false)
+	eventually(t, "all has arrived", func() bool { return d.Stats().CaughtUp })
+	stop()
+	want := idsOf([]state.Entry{list[0], list[3], list[4], late[1], late[2], late[3]})
+	if !slices.Equal(h.got(), want) || d.Stats().Parked != 3 {
+		t.Errorf("%d parked; %q, want %q", d.Stats().Parked, h.got(), want)
+	}
+}

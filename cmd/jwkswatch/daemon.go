@@ -187,6 +187,9 @@ func (d *daemon) finish(err error) error {
 	if err := d.post.end(); err != nil {
 		d.log.Warn().Err(err).Msg("events may be sent again after the start")
 	}
+	if errors.Is(broken, bolt.ErrTaken) && d.keeper != nil {
+		d.rescue()
+	}
 	return fmt.Errorf("the state is not written any more: %w", broken)
 }
 

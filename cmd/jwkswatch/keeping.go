@@ -147,3 +147,11 @@ func (d *daemon) keep(ctx context.Context, now time.Time) error {
 	d.log.Info().Str("file", path).Msg("backup of the state kept")
 	return nil
 }
+
+// rescue keeps a last backup of a state whose file was taken away: it can be read as
+// long as this process has it open, and the next start goes on with it.
+func (d *daemon) rescue() {
+	if err := d.keep(context.Background(), time.Now()); err != nil {
+		d.log.Error().Err(err).Msg("no backup of the state that was taken away: what it had ends with this process")
+	}
+}

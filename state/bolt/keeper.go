@@ -41,11 +41,19 @@ func (k *Keeper) Told(ctx context.Context) error {
 	return k.Write(ctx)
 }
 
-// Write writes the anchor, unless it says already where the state stands.
+// Write writes the anchor, unless it says already where the state stands. It never
+// follows a state that was taken away or exchanged under us: then it fails, and
+// nothing is written to the state any more, see DB.Broken.
 func (k *Keeper) Write(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if err := k.db.stays(k.path); err != nil {
+		return err
+	}
 	a, err := k.db.Standing(ctx, k.stream)
+	if err == nil {
+		err = k.db.goesOn(ctx, k.last, a)
+	}
 	if err != nil {
 		return err
 	}

@@ -171,6 +171,9 @@ func (db *DB) transact(ops []*op) (errs []error, alone bool) {
 	var after ledger
 	err := db.update(func(tx *bbolt.Tx) error {
 		l, err := readLedger(tx)
+		if err == nil {
+			err = db.continues(l)
+		}
 		if err != nil {
 			return err
 		}
